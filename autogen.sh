@@ -1,0 +1,5 @@
+#!/bin/sh
+# Make configure from configure.ac; needs autoconf, automake and libtool.
+set -eu
+cd "$(dirname "$0")"
+exec autoreconf --install --force --warnings=all,no-obsolete

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * banned - functions that have no safe use here do not compile.
+ * Include last.
+ */
+#ifndef COMMON_BANNED_H
+#define COMMON_BANNED_H
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
+#pragma GCC poison alloca system popen sleep usleep mktemp tmpnam
+
+#endif

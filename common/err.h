@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * err - a failure told in words to the human who must act on it.
+ */
+#ifndef COMMON_ERR_H
+#define COMMON_ERR_H
+
+struct err {
+	int code;      /* an errno value, or a sysexits(3) code where said */
+	char msg[512]; /* one line, no newline at its end */
+};
+
+/* Formats msg (a cut at its end is shown by "..."); always returns -1. */
+int err_set(struct err *, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "prefix: " in front of msg; always returns -1. */
+int err_prefix(struct err *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
