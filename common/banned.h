@@ -7,6 +7,7 @@
 #define COMMON_BANNED_H
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
+#undef alloca /* a macro of glibc; what it stands for is poisoned too */
 #pragma GCC poison alloca system popen sleep usleep mktemp tmpnam
 
 #endif
