@@ -27,6 +27,8 @@
  */
 #define PROTOCOL_INPUT_MAX 16384
 #define PROTOCOL_OUTPUT_MAX 16384 /* replies that wait to be sent */
+#define PROTOCOL_REPLY_MAX 4096   /* what one call adds to out at most: have
+                                   * that room before you call */
 #define PROTOCOL_TEXT_MAX 512     /* a server's text that is passed on */
 #define PROTOCOL_CAPABILITY_MAX 2048
 
@@ -58,6 +60,9 @@ enum request {
 	REQUEST_ANSWERED, /* a command was handled, its reply is in out */
 	REQUEST_BAD,      /* a command was wrong, its reply is in out; counted */
 	REQUEST_LOGIN,    /* creds are filled; accept() or refuse() must follow */
+	REQUEST_REFUSED,  /* a login that settings forbid (login_disabled, or need_tls
+	                   * without TLS) was refused, the reply is in out; creds hold
+	                   * the names if they were said, never a password; counted */
 	REQUEST_STARTTLS, /* the reply is in out: start TLS once it is sent */
 	REQUEST_QUIT,     /* the reply is in out: close once it is sent */
 	REQUEST_ABORT,    /* hostile or hopeless: send out, close */
@@ -149,12 +154,14 @@ struct protocol {
 	 *           consumes something or returns REQUEST_ABORT.
 	 * consumed: set to the bytes of in that are done with; they may hold a
 	 *           password, so the caller wipes them.
-	 * creds:    written only with REQUEST_LOGIN; the caller clears it.
+	 * creds:    filled only with REQUEST_LOGIN and REQUEST_REFUSED; the
+	 *           caller clears it.
 	 */
 	enum request (*client_parse)(struct protocol_client *, struct slice in,
 	    size_t *consumed, struct credentials *creds, struct buf *out);
 
-	/* TLS runs now: forget all that was said in clear. */
+	/* TLS runs now: forget all that was said in clear.  Also called before
+	 * client_greet() where TLS runs from the first byte. */
 	void (*client_tls_started)(struct protocol_client *);
 
 	/* Answer to REQUEST_LOGIN.  result: of the real-server, or NULL when it
