@@ -40,6 +40,7 @@ socklen_t addr_to_sockaddr(const struct addr *, struct sockaddr_storage *);
 
 bool addr_is_v4(const struct addr *);
 bool addr_is_loopback(const struct addr *); /* 127.0.0.0/8, ::1 */
+/* Whatever the ports; a link-local address on another interface differs. */
 bool addr_same_ip(const struct addr *, const struct addr *);
 
 /*
@@ -57,9 +58,10 @@ int addr_parse(struct slice, bool need_port, struct addr *);
 
 /*
  * Each writes text with its NUL and returns its length without it.
- * ip:   192.0.2.1 or 2001:db8::1 (RFC 5952)
- * port: 192.0.2.1:143 or [2001:db8::1]:143
- * full: 192.0.2.1 or 2001:db8:0:0:0:0:0:1, the spelling of Sendmail's keys
+ * ip:   192.0.2.1 or 2001:db8::1 (RFC 5952), %scope by number behind it
+ * port: 192.0.2.1:143 or [2001:db8::1]:143, also for port 0
+ * full: 192.0.2.1 or 2001:db8:0:0:0:0:0:1, the spelling of Sendmail's keys;
+ *       no scope
  */
 size_t addr_write_ip(const struct addr *, char out[ADDR_TEXT_MAX]);
 size_t addr_write_port(const struct addr *, char out[ADDR_TEXT_MAX]);
@@ -72,6 +74,7 @@ void addr_mask(struct addr *, unsigned int v4, unsigned int v6);
 /* "192.0.2.0/24", "2001:db8::/32", or an address alone.  0, or -1 EINVAL
  * (malformed, or host bits set). */
 int addr_net_parse(struct slice, struct addr_net *);
+/* An IPv4 address is in IPv4 networks only: ::/0 means IPv6. */
 bool addr_net_has(const struct addr_net *, const struct addr *);
 
 /* Keyed hash (SipHash-2-4) for tables whose keys an attacker chooses. */

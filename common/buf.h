@@ -42,7 +42,8 @@ int buf_overflowed(const struct buf *b);
 /*
  * For reading from a socket: *room is set to the free bytes behind the data
  * (moved to one piece first), its size returned.  After the read,
- * buf_commit() adds n of them.
+ * buf_commit() adds n of them: all that were written there, or those behind
+ * would never be wiped.
  */
 size_t buf_reserve(struct buf *b, char **room);
 void buf_commit(struct buf *b, size_t n);

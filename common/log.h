@@ -19,7 +19,9 @@
 #include "common/addr.h"
 #include "common/slice.h"
 
-#define LOG_LINE_MAX 4096 /* bytes, without newline; longer ones are cut */
+/* Bytes, without newline; fields that do not fit are left out, which a last
+ * field cut=1 shows.  Does not bind log_line(). */
+#define LOG_LINE_MAX 4096
 
 enum log_field_type { LOG_FIELD_END, LOG_FIELD_SLICE, LOG_FIELD_U64,
 	LOG_FIELD_I64, LOG_FIELD_ADDR };
@@ -66,7 +68,7 @@ void log_set_sink(log_sink *, void *arg);
 
 /*
  * Escaping, shared with auth_event: writes s between double quotes with the
- * escapes above, without cutting.  Returns the bytes written, or -1 (ENOSPC).
+ * escapes above (hexadecimal digits in lower case), without cutting.  Returns the bytes written, or -1 (ENOSPC).
  */
 long log_quote(struct slice s, char *out, size_t cap);
 

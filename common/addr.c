@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Addresses as numbers: parse strictly, write one spelling, compare and mask.
+ * What decides who may relay mail must not accept an address that another
+ * program would read differently (010.0.0.1, 1.2.3, 127.1).
+ */
+#include "config.h"
+
+#include "common/addr.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/banned.h"
+
+#define V4_PREFIX 96 /* bits of ::ffff:0:0/96 */
+
+static void
+set_v4(struct addr *a, const void *four_bytes)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	memcpy(a->ip.s6_addr, mapped, sizeof(mapped));
+	memcpy(a->ip.s6_addr + sizeof(mapped), four_bytes, 4);
+}
+
+/* Where an address may be meant for one interface only: RFC 4007. */
+static bool
+has_scope(const struct in6_addr *ip)
+{
+	return IN6_IS_ADDR_LINKLOCAL(ip) || IN6_IS_ADDR_MC_LINKLOCAL(ip);
+}
+
+int
+addr_from_sockaddr(struct addr *a, const struct sockaddr *sa)
+{
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	*a = (struct addr){ .port = 0 };
+	switch (sa->sa_family) {
+	case AF_INET:
+		memcpy(&in, sa, sizeof(in));
+		set_v4(a, &in.sin_addr);
+		a->port = ntohs(in.sin_port);
+		return 0;
+	case AF_INET6:
+		memcpy(&in6, sa, sizeof(in6));
+		a->ip = in6.sin6_addr;
+		a->port = ntohs(in6.sin6_port);
+		if (has_scope(&a->ip))
+			a->scope = in6.sin6_scope_id;
+		return 0;
+	default:
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+}
+
+socklen_t
+addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	memset(ss, 0, sizeof(*ss));
+	if (addr_is_v4(a)) {
+		memcpy(&in.sin_addr, a->ip.s6_addr + 12, 4);
+		in.sin_port = htons(a->port);
+		memcpy(ss, &in, sizeof(in));
+		return sizeof(in);
+	}
+	in6.sin6_addr = a->ip;
+	in6.sin6_port = htons(a->port);
+	in6.sin6_scope_id = a->scope;
+	memcpy(ss, &in6, sizeof(in6));
+	return sizeof(in6);
+}
+
+bool
+addr_is_v4(const struct addr *a)
+{
+	return IN6_IS_ADDR_V4MAPPED(&a->ip);
+}
+
+bool
+addr_is_loopback(const struct addr *a)
+{
+	if (addr_is_v4(a))
+		return a->ip.s6_addr[12] == 127;
+	return IN6_IS_ADDR_LOOPBACK(&a->ip);
+}
+
+bool
+addr_same_ip(const struct addr *a, const struct addr *b)
+{
+	return memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0 &&
+	       a->scope == b->scope;
+}
+
+static int
+invalid(void)
+{
+	errno = EINVAL;
+	return -1;
+}
+
+/* Digits of a number from 0 to max in its only spelling. */
+static int
+parse_number(struct slice s, uint64_t max, uint64_t *v)
+{
+	if (s.n > 1 && s.p[0] == '0')
+		return invalid(); /* octal to inet_aton(3) */
+	return slice_u64(s, max, v) == -1 ? invalid() : 0;
+}
+
+static int
+parse_v4(struct slice s, struct addr *a)
+{
+	unsigned char bytes[4];
+	struct slice part;
+	uint64_t v;
+
+	for (size_t i = 0; i < 4; i++) {
+		/* A dot behind each but the last. */
+		if (slice_cut(&s, '.', &part) != (i < 3))
+			return invalid();
+		if (parse_number(part, 255, &v) == -1)
+			return -1;
+		bytes[i] = (unsigned char)v;
+	}
+	set_v4(a, bytes);
+	return 0;
+}
+
+static int
+parse_scope(struct slice s, struct addr *a)
+{
+	char name[IF_NAMESIZE];
+	uint64_t v;
+
+	if (!has_scope(&a->ip) || s.n == 0 || slice_find(s, '\0') != -1)
+		return invalid();
+	if (parse_number(s, UINT32_MAX, &v) == 0) {
+		a->scope = (uint32_t)v;
+		return v == 0 ? invalid() : 0;
+	}
+	if (s.n >= sizeof(name))
+		return invalid();
+	memcpy(name, s.p, s.n);
+	name[s.n] = '\0';
+	a->scope = if_nametoindex(name);
+	return a->scope == 0 ? invalid() : 0;
+}
+
+static int
+parse_v6(struct slice s, struct addr *a)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct slice ip;
+	bool scoped = slice_cut(&s, '%', &ip);
+
+	if (ip.n >= sizeof(text) || slice_find(ip, '\0') != -1)
+		return invalid();
+	memcpy(text, ip.p, ip.n);
+	text[ip.n] = '\0';
+	if (inet_pton(AF_INET6, text, &a->ip) != 1)
+		return invalid();
+	return scoped ? parse_scope(s, a) : 0;
+}
+
+int
+addr_parse_ip(struct slice s, struct addr *a)
+{
+	*a = (struct addr){ .port = 0 };
+	if (slice_find(s, ':') == -1)
+		return parse_v4(s, a);
+	return parse_v6(s, a);
+}
+
+static int
+parse_port(struct slice s, uint16_t *port)
+{
+	uint64_t v;
+
+	if (parse_number(s, UINT16_MAX, &v) == -1)
+		return -1;
+	*port = (uint16_t)v;
+	return 0;
+}
+
+/* s: behind the "["; cut at the "]", and the port behind that, if any. */
+static int
+parse_bracketed(struct slice s, bool need_port, struct addr *a)
+{
+	struct slice ip;
+
+	if (!slice_cut(&s, ']', &ip) || slice_find(ip, ':') == -1 ||
+	    addr_parse_ip(ip, a) == -1)
+		return invalid();
+	if (s.n == 0)
+		return need_port ? invalid() : 0;
+	if (s.p[0] != ':')
+		return invalid();
+	return parse_port(slice_skip(s, 1), &a->port);
+}
+
+int
+addr_parse(struct slice s, bool need_port, struct addr *a)
+{
+	struct slice ip = { NULL, 0 };
+	ptrdiff_t colon = slice_find(s, ':');
+	struct slice rest;
+
+	*a = (struct addr){ .port = 0 };
+	if (s.n > 0 && s.p[0] == '[')
+		return parse_bracketed(slice_skip(s, 1), need_port, a);
+	if (colon == -1)
+		return need_port ? invalid() : addr_parse_ip(s, a);
+	ip = slice_make(s.p, (size_t)colon);
+	rest = slice_skip(s, (size_t)colon + 1);
+	if (slice_find(rest, ':') != -1) /* IPv6 without brackets */
+		return need_port ? invalid() : addr_parse_ip(s, a);
+	if (addr_parse_ip(ip, a) == -1)
+		return -1;
+	return parse_port(rest, &a->port);
+}
+
+/* n: what snprintf(3) returned; every form fits into ADDR_TEXT_MAX. */
+static size_t
+written(int n)
+{
+	assert(n > 0 && n < ADDR_TEXT_MAX);
+	return (size_t)n;
+}
+
+static size_t
+write_v4(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+	const unsigned char *b = a->ip.s6_addr + 12;
+
+	return written(snprintf(
+	    out, ADDR_TEXT_MAX, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]));
+}
+
+size_t
+addr_write_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+	char ip[INET6_ADDRSTRLEN];
+
+	if (addr_is_v4(a))
+		return write_v4(a, out);
+	inet_ntop(AF_INET6, &a->ip, ip, sizeof(ip));
+	if (a->scope == 0)
+		return written(snprintf(out, ADDR_TEXT_MAX, "%s", ip));
+	return written(
+	    snprintf(out, ADDR_TEXT_MAX, "%s%%%u", ip, (unsigned int)a->scope));
+}
+
+size_t
+addr_write_port(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+	char ip[ADDR_TEXT_MAX];
+	size_t n = addr_write_ip(a, ip);
+	bool v4 = addr_is_v4(a);
+
+	return written(snprintf(out, ADDR_TEXT_MAX, "%s%.*s%s:%u",
+	    v4 ? "" : "[", (int)n, ip, v4 ? "" : "]", (unsigned int)a->port));
+}
+
+size_t
+addr_write_full(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+	unsigned int g[8];
+
+	if (addr_is_v4(a))
+		return write_v4(a, out);
+	for (size_t i = 0; i < 8; i++)
+		g[i] = (unsigned int)a->ip.s6_addr[2 * i] << 8 |
+		       a->ip.s6_addr[2 * i + 1];
+	return written(snprintf(out, ADDR_TEXT_MAX, "%x:%x:%x:%x:%x:%x:%x:%x",
+	    g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7]));
+}
+
+/* prefix: of 128; more means all. */
+static void
+mask_bits(struct in6_addr *ip, unsigned int prefix)
+{
+	for (unsigned int i = 0; i < 16; i++) {
+		unsigned int keep = prefix > 8 * i ? prefix - 8 * i : 0;
+
+		if (keep < 8)
+			ip->s6_addr[i] &= (uint8_t)(0xff00u >> keep);
+	}
+}
+
+void
+addr_mask(struct addr *a, unsigned int v4, unsigned int v6)
+{
+	if (addr_is_v4(a))
+		mask_bits(&a->ip, V4_PREFIX + (v4 < 32 ? v4 : 32));
+	else
+		mask_bits(&a->ip, v6);
+	a->port = 0;
+	a->scope = 0;
+}
+
+int
+addr_net_parse(struct slice s, struct addr_net *net)
+{
+	struct addr a;
+	struct in6_addr masked;
+	struct slice ip;
+	bool has_prefix = slice_cut(&s, '/', &ip);
+	bool v4_text = slice_find(ip, ':') == -1;
+	uint64_t prefix = v4_text ? 32 : 128;
+
+	if (addr_parse_ip(ip, &a) == -1 || a.scope != 0 ||
+	    (has_prefix && parse_number(s, prefix, &prefix) == -1))
+		return invalid();
+	net->prefix = (unsigned int)prefix + (v4_text ? V4_PREFIX : 0);
+	net->ip = a.ip;
+	masked = a.ip;
+	mask_bits(&masked, net->prefix);
+	if (memcmp(&masked, &net->ip, sizeof(masked)) != 0)
+		return invalid();
+	return 0;
+}
+
+bool
+addr_net_has(const struct addr_net *net, const struct addr *a)
+{
+	struct in6_addr masked = a->ip;
+
+	if (addr_is_v4(a) && net->prefix < V4_PREFIX)
+		return false;
+	mask_bits(&masked, net->prefix);
+	return memcmp(&masked, &net->ip, sizeof(masked)) == 0;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Views of bytes: search, cut, compare, convert.  Nothing here depends on
+ * the locale or on a terminating NUL.
+ */
+#include "config.h"
+
+#include "common/slice.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/banned.h"
+
+static unsigned char
+fold(char c)
+{
+	unsigned char u = (unsigned char)c;
+
+	return u >= 'A' && u <= 'Z' ? (unsigned char)(u + ('a' - 'A')) : u;
+}
+
+bool
+slice_caseeq(struct slice a, struct slice b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (fold(a.p[i]) != fold(b.p[i]))
+			return false;
+	return true;
+}
+
+ptrdiff_t
+slice_find(struct slice s, char c)
+{
+	const char *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
+
+	return at == NULL ? -1 : at - s.p;
+}
+
+ptrdiff_t
+slice_rfind(struct slice s, struct slice needle)
+{
+	if (needle.n == 0 || needle.n > s.n)
+		return -1;
+	for (size_t i = s.n - needle.n + 1; i-- > 0;)
+		if (memcmp(s.p + i, needle.p, needle.n) == 0)
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+bool
+slice_cut(struct slice *s, char c, struct slice *head)
+{
+	ptrdiff_t at = slice_find(*s, c);
+
+	if (at == -1) {
+		*head = *s;
+		/* Not NULL: pointers into the text stay comparable. */
+		if (s->n != 0)
+			*s = slice_skip(*s, s->n);
+		return false;
+	}
+	*head = slice_make(s->p, (size_t)at);
+	*s = slice_skip(*s, (size_t)at + 1);
+	return true;
+}
+
+char *
+slice_dup(struct slice s)
+{
+	char *copy;
+
+	if (slice_find(s, '\0') != -1) {
+		errno = EINVAL;
+		return NULL;
+	}
+	copy = malloc(s.n + 1);
+	if (copy == NULL)
+		return NULL;
+	if (s.n != 0)
+		memcpy(copy, s.p, s.n);
+	copy[s.n] = '\0';
+	return copy;
+}
+
+int
+slice_u64(struct slice s, uint64_t max, uint64_t *v)
+{
+	uint64_t sum = 0;
+	int err = s.n == 0 ? EINVAL : 0;
+
+	/* On to the end after ERANGE: "99999x" is not a number at all. */
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned int digit = (unsigned char)s.p[i] - (unsigned int)'0';
+
+		if (digit > 9) {
+			err = EINVAL;
+			break;
+		}
+		if (err == 0 && (digit > max || sum > (max - digit) / 10))
+			err = ERANGE;
+		if (err == 0)
+			sum = sum * 10 + digit;
+	}
+	if (err != 0) {
+		errno = err;
+		return -1;
+	}
+	*v = sum;
+	return 0;
+}
