@@ -54,24 +54,34 @@ struct auth_event {
  *   Auth: SRC:PORT->DST:PORT client-secure=S authorisation_id=A
  *   authentication_id="U" server="HOST:PORT" protocol=P server-secure=S
  *   status="ok"
- * in one line with single spaces; or status="failed: REASON".
- * Length written without NUL, or -1 with errno ENOSPC.
+ * in one line with single spaces; or status="failed: REASON".  A is NONE
+ * or quoted; quoted values are as log_quote() writes them, not cut.
+ *   Closing session: SRC:PORT->DST:PORT authorisation_id=A
+ *   authentication_id="U" received=N sent=N
+ * Length written (no NUL is added), or -1 with errno ENOSPC, or EINVAL (a
+ * length or enum out of range; protocol not [A-Z0-9]{1,15}).
  */
 ssize_t auth_event_write_line(const struct auth_event *, char *out, size_t cap);
 
 /*
- * 1 with ev filled (kind AUTH_LOGIN or AUTH_CLOSE; time, session 0), 0 for a
- * line that does not begin as one of ours, -1 for a malformed one (EBADMSG).
+ * line: from "Auth:" on, without its newline.  1 with ev filled (kind
+ * AUTH_LOGIN or AUTH_CLOSE; what the form does not carry is 0, so that ok is
+ * false in AUTH_CLOSE), 0 for a line that does not begin as one of ours, -1
+ * for a malformed one (EBADMSG): anything that auth_event_write_line() does
+ * not write, and what has a port 0, which no TCP peer has.  ev is zeroed
+ * unless 1 is returned.
  */
 int auth_event_parse_line(struct slice line, struct auth_event *ev);
 
 /*
  * Stream form: one line of printable ASCII that ends in "\n", which
- * cap and n include; every field is there.  Begins with "perdition-auth 1 ".
+ * cap and the length returned include; every field is there.  Begins with
+ * "perdition-auth 1 ".  Errors as for auth_event_write_line().
  */
 ssize_t auth_event_write_record(const struct auth_event *, char *out, size_t cap);
 
-/* record: without its "\n".  1 with ev filled, or -1 (EBADMSG). */
+/* record: without its "\n".  1 with ev filled, or -1 (EBADMSG) with ev zeroed;
+ * as strict as auth_event_parse_line(). */
 int auth_event_parse_record(struct slice record, struct auth_event *ev);
 
 #endif
