@@ -23,8 +23,13 @@
  * field cut=1 shows.  Does not bind log_line(). */
 #define LOG_LINE_MAX 4096
 
-enum log_field_type { LOG_FIELD_END, LOG_FIELD_SLICE, LOG_FIELD_U64,
-	LOG_FIELD_I64, LOG_FIELD_ADDR };
+enum log_field_type {
+	LOG_FIELD_END,
+	LOG_FIELD_SLICE,
+	LOG_FIELD_U64,
+	LOG_FIELD_I64,
+	LOG_FIELD_ADDR
+};
 
 struct log_field {
 	enum log_field_type type;
@@ -37,19 +42,22 @@ struct log_field {
 	} v;
 };
 
-#define LOG_SLICE(k, s) ((struct log_field){ LOG_FIELD_SLICE, (k), { .slice = (s) } })
+#define LOG_SLICE(k, s)                                                        \
+	((struct log_field){ LOG_FIELD_SLICE, (k), { .slice = (s) } })
 #define LOG_STR(k, s) LOG_SLICE(k, slice_str(s))
 #define LOG_U64(k, n) ((struct log_field){ LOG_FIELD_U64, (k), { .u64 = (n) } })
 #define LOG_I64(k, n) ((struct log_field){ LOG_FIELD_I64, (k), { .i64 = (n) } })
-#define LOG_ADDR(k, a) ((struct log_field){ LOG_FIELD_ADDR, (k), { .addr = (a) } })
+#define LOG_ADDR(k, a)                                                         \
+	((struct log_field){ LOG_FIELD_ADDR, (k), { .addr = (a) } })
 
 /*
- * level: LOG_ERR someone must act; LOG_WARNING; LOG_NOTICE refused; LOG_INFO one
- * line per login and per close; LOG_DEBUG (dropped unless log_set_level).
+ * level: LOG_ERR someone must act; LOG_WARNING; LOG_NOTICE refused; LOG_INFO
+ * one line per login and per close; LOG_DEBUG (dropped unless log_set_level).
  */
-#define log_event(level, event, ...) \
-	log_fields(level, event, (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) \
-	    { LOG_FIELD_END, 0, { .u64 = 0 } } })
+#define log_event(level, event, ...)                                           \
+	log_fields(level, event,                                               \
+	    (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){            \
+		LOG_FIELD_END, 0, { .u64 = 0 } } })
 void log_fields(int level, const char *event, const struct log_field *fields);
 
 /* A line that is complete already (the Auth: family); no newline inside. */
@@ -68,7 +76,8 @@ void log_set_sink(log_sink *, void *arg);
 
 /*
  * Escaping, shared with auth_event: writes s between double quotes with the
- * escapes above (hexadecimal digits in lower case), without cutting.  Returns the bytes written, or -1 (ENOSPC).
+ * escapes above (hexadecimal digits in lower case), without cutting.  Returns
+ * the bytes written, or -1 (ENOSPC).
  */
 long log_quote(struct slice s, char *out, size_t cap);
 

@@ -6,7 +6,8 @@
  * queue (oldest kept, the number of lost lines is logged when there is room
  * again).  syslog(3) blocks while /dev/log is full, so this speaks RFC 3164
  * to the socket itself, connects again after syslog was restarted, and keeps
- * lines meanwhile.
+ * lines meanwhile.  The program must ignore SIGPIPE, for standard output may be
+ * a pipe.
  */
 #ifndef COMMON_LOGDEST_H
 #define COMMON_LOGDEST_H
@@ -26,8 +27,8 @@ struct logdest;
  * socket: path of the syslog socket, NULL for /dev/log.
  * NULL with err set (the file cannot be opened; unknown facility).
  */
-struct logdest *logdest_open(const char *facility, const char *socket,
-    struct err *);
+struct logdest *logdest_open(
+    const char *facility, const char *socket, struct err *);
 void logdest_close(struct logdest **); /* writes what it can, never waits */
 
 /* Whether facility means standard output or error (implies foreground). */
@@ -46,7 +47,8 @@ void logdest_put(struct logdest *, int level, const char *ident, int pid,
     int64_t now_us, struct slice line);
 bool logdest_flush(struct logdest *);
 
-/* Open the file again (rotation), on HUP.  -1 with err: goes on with the old. */
+/* Open the file again (rotation), on HUP.  -1 with err: goes on with the old.
+ */
 int logdest_reopen(struct logdest *, struct err *);
 
 uint64_t logdest_lost(const struct logdest *); /* lines, since opened */

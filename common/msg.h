@@ -33,7 +33,8 @@ void msg_put_slice(struct msg_writer *, struct slice); /* u32 length, bytes */
 
 struct msg_reader {
 	struct slice rest;
-	int failed; /* ran past the end; all getters give 0 or empty from then */
+	int failed; /* ran past the end; all getters give 0 or empty from then
+		     */
 };
 
 void msg_read_init(struct msg_reader *, struct slice);

@@ -47,7 +47,7 @@ static inline bool
 slice_starts(struct slice s, struct slice prefix)
 {
 	return s.n >= prefix.n &&
-	    (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+	       (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
 /* The rest of s behind its first n bytes; n is at most s.n. */
