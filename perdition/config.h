@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/addr.h"
 #include "common/option.h"
@@ -81,6 +82,21 @@ struct config {
 	bool quiet;
 	char *query_key;
 	unsigned int ssl_mode;
+	/* Read so that old files can be judged; config_finish() refuses what
+	 * asks for TLS. */
+	char *ssl_ca_chain_file, *ssl_ca_file, *ssl_ca_path;
+	bool ssl_ca_accept_self_signed, ssl_cert_accept_self_signed,
+	    ssl_cert_accept_expired, ssl_cert_accept_not_yet_valid,
+	    ssl_no_cert_verify, ssl_no_client_cert_verify, ssl_no_cn_verify;
+	char *ssl_cert_file, *ssl_key_file, *ssl_dh_params_file;
+	unsigned int ssl_cert_verify_depth;
+	char *ssl_listen_ciphers, *ssl_outgoing_ciphers;
+	unsigned int ssl_listen_min_proto_version,
+	    ssl_listen_max_proto_version, ssl_outgoing_min_proto_version,
+	    ssl_outgoing_max_proto_version;
+	bool ssl_listen_compression, ssl_outgoing_compression,
+	    ssl_no_cipher_server_preference;
+	char *ssl_passphrase_fd, *ssl_passphrase_file;
 
 	/* --- new with this perdition ---------------------------------------- */
 	unsigned int workers;          /* 0: one per core */
@@ -109,14 +125,24 @@ extern const struct option_table config_options;
 /*
  * The master's way: command line, then the file it names or that is found
  * (<basename>.conf, perdition.<protocol>.conf, perdition.conf), then the
- * defaults, then config_finish().  0, or -1 with all problems found.
+ * defaults, then config_finish().  0, or with all problems found EX_USAGE (the
+ * command line is wrong) or EX_CONFIG of sysexits(3); the config is then to be
+ * cleared all the same.  What is odd but harmless is logged as a warning.
+ * With help, version given, nothing else is read or checked.
  */
 int config_load(struct config *, int argc, char *const argv[],
     struct option_problems *);
 
-/* A role's way: the text that the master dumped. */
+/* A role's way: the text of config_write_role().  0, or -1. */
 int config_load_text(struct config *, struct slice text,
     struct option_problems *);
+
+/*
+ * What a role is told: as option_write_dump(), but the listeners are those
+ * that were found, one listen each, so that no role resolves a name of its
+ * own.  secrets: with what only the lookup role may see.  0, or -1.
+ */
+int config_write_role(const struct config *, bool secrets, FILE *);
 
 /* Where the configuration file is or would be; "" for none found. */
 const char *config_path(const struct config *);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * config_private - what the files of config share with each other only.
+ */
+#ifndef PERDITION_CONFIG_PRIVATE_H
+#define PERDITION_CONFIG_PRIVATE_H
+
+#include <stdbool.h>
+
+#include "common/option.h"
+#include "perdition/config.h"
+
+/* enum of option ssl_mode; or-ed. */
+enum ssl_mode {
+	SSL_MODE_SSL_LISTEN = 1,
+	SSL_MODE_SSL_OUTGOING = 2,
+	SSL_MODE_TLS_LISTEN = 4,
+	SSL_MODE_TLS_OUTGOING = 8,
+	SSL_MODE_TLS_LISTEN_FORCE = 16 | SSL_MODE_TLS_LISTEN,
+	SSL_MODE_TLS_OUTGOING_FORCE = 32 | SSL_MODE_TLS_OUTGOING,
+};
+
+/*
+ * Makes listeners, servers and query keys from the options' text, and finds
+ * what is wrong between options.  state: tells which were set where; NULL in a
+ * role, where nothing is refused a second time and no name is resolved.
+ * basename: of the program as it was called, for pid_file.
+ * 0, or -1 with problems.
+ */
+int config_finish(struct config *, const struct option_state *state,
+    const char *basename, struct option_problems *);
+
+#endif
