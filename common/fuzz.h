@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz - what a fuzz target defines and its drivers call: libFuzzer with
- * --enable-fuzzing, fuzz_replay.c under plain `make check`.
+ * --enable-fuzzing, tests/lib/fuzz_replay.c under plain `make check`.
  */
 #ifndef COMMON_FUZZ_H
 #define COMMON_FUZZ_H
