@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * bridge - moving bytes, with back-pressure.
+ */
+#include "config.h"
+
+#include "perdition/bridge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/banned.h"
+
+int
+bridge_first(struct bridge_flow *f, struct slice first, struct slice second)
+{
+	size_t n = first.n + second.n;
+
+	if (n == 0)
+		return 0;
+	f->kept = malloc(n);
+	if (f->kept == NULL)
+		return -1;
+	if (first.n > 0)
+		memcpy(f->kept, first.p, first.n);
+	if (second.n > 0)
+		memcpy(f->kept + first.n, second.p, second.n);
+	f->off = 0;
+	f->n = (uint32_t)n;
+	return 0;
+}
+
+static void
+flow_free(struct bridge_flow *f)
+{
+	free(f->kept);
+	f->kept = NULL;
+	f->off = f->n = 0;
+}
+
+void
+bridge_clear(struct bridge *b)
+{
+	flow_free(&b->up);
+	flow_free(&b->down);
+}
+
+/* Write what waits.  0, or -1 with errno. */
+static int
+flow_flush(struct bridge_flow *f, struct conn *to, uint64_t *count)
+{
+	ssize_t w;
+
+	if (f->kept == NULL)
+		return 0;
+	w = conn_write(to, slice_make(f->kept + f->off, f->n - f->off));
+	if (w == -1)
+		return -1;
+	*count += (uint64_t)w;
+	f->off += (uint32_t)w;
+	if (f->off == f->n)
+		flow_free(f);
+	return 0;
+}
+
+/* Read once, write once, keep the rest.  0, or -1 with errno. */
+static int
+flow_move(struct bridge_flow *f, struct conn *from, struct conn *to,
+    char *scratch, uint64_t *count)
+{
+	ssize_t r = conn_read(from, scratch, BRIDGE_PIECE), w;
+
+	if (r == -1)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+	if (r == 0) {
+		f->ended = true;
+		return 0;
+	}
+	w = conn_write(to, slice_make(scratch, (size_t)r));
+	if (w == -1)
+		return -1;
+	*count += (uint64_t)w;
+	if (w == r)
+		return 0;
+	return bridge_first(f, slice_make(scratch + w, (size_t)(r - w)),
+	    slice_make(NULL, 0));
+}
+
+static unsigned int
+wants(const struct bridge_flow *source, const struct bridge_flow *sink)
+{
+	unsigned int w = 0;
+
+	if (!source->ended && source->kept == NULL)
+		w |= LOOP_READ;
+	if (sink->kept != NULL)
+		w |= LOOP_WRITE;
+	return w;
+}
+
+static enum bridge_state
+settle(struct bridge *b, struct conn *client, struct conn *server)
+{
+	/* Nothing can answer the client any more, once it has the last. */
+	if (b->down.ended && b->down.kept == NULL)
+		return BRIDGE_ENDED;
+	if (b->up.ended && b->up.kept == NULL && !b->up.told_end) {
+		b->up.told_end = true;
+		conn_shutdown(server);
+	}
+	conn_want(client, wants(&b->up, &b->down));
+	conn_want(server, wants(&b->down, &b->up));
+	return BRIDGE_GOES_ON;
+}
+
+enum bridge_state
+bridge_start(struct bridge *b, struct conn *client, struct conn *server)
+{
+	if (flow_flush(&b->down, client, &b->sent) == -1 ||
+	    flow_flush(&b->up, server, &b->received) == -1)
+		return BRIDGE_BROKEN;
+	return settle(b, client, server);
+}
+
+enum bridge_state
+bridge_ready(struct bridge *b, struct conn *client, struct conn *server,
+    bool from_client, unsigned int events, char *scratch)
+{
+	struct conn *ready = from_client ? client : server;
+	struct conn *other = from_client ? server : client;
+	struct bridge_flow *source = from_client ? &b->up : &b->down;
+	struct bridge_flow *sink = from_client ? &b->down : &b->up;
+	uint64_t *in = from_client ? &b->received : &b->sent;
+	uint64_t *out = from_client ? &b->sent : &b->received;
+
+	/* An error shows itself, with its errno, in the read or the write. */
+	if (events & LOOP_ERROR)
+		events = LOOP_READ | LOOP_WRITE;
+	if ((events & LOOP_WRITE) && flow_flush(sink, ready, out) == -1)
+		return BRIDGE_BROKEN;
+	if ((events & LOOP_READ) && source->kept == NULL && !source->ended &&
+	    flow_move(source, ready, other, scratch, in) == -1)
+		return BRIDGE_BROKEN;
+	return settle(b, client, server);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * conn - one side of a session: a socket, and how bytes go through it.
+ *
+ * Whether they are encrypted is decided here and nowhere else.  Keeps no
+ * bytes: what cannot be written is the caller's to keep.
+ */
+#ifndef PERDITION_CONN_H
+#define PERDITION_CONN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/slice.h"
+#include "perdition/loop.h"
+
+struct conn {
+	struct loop_io io;
+	int fd; /* -1: none */
+};
+
+/* Takes fd, even on failure.  0, or -1 with errno. */
+int conn_open(struct loop *, struct conn *, int fd,
+    void (*ready)(struct loop_io *, unsigned int events));
+
+/* Bytes read, 0 at the peer's end, or -1 with errno (EAGAIN: none there). */
+ssize_t conn_read(struct conn *, char *, size_t);
+
+/* Bytes written, maybe fewer, maybe 0; or -1 with errno (never EAGAIN). */
+ssize_t conn_write(struct conn *, struct slice);
+
+/* The peer is told that nothing more will come. */
+void conn_shutdown(struct conn *);
+
+void conn_want(struct conn *, unsigned int events);
+
+/* Closes the socket now; closed() is called when the memory may be freed.
+ * false: there was no socket, closed() will not be called. */
+bool conn_close(struct conn *, void (*closed)(struct loop_io *));
+
+#endif

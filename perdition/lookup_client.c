@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lookup_client - open questions in a table, named by index and generation.
+ */
+#include "config.h"
+
+#include "perdition/lookup_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/log.h"
+#include "common/msg.h"
+
+#include "common/banned.h"
+
+#define QUESTIONS_MAX 16384u /* open at once in one worker */
+#define ANSWERS_A_TURN 64u   /* read before the sessions get their turn */
+#define NONE UINT32_MAX
+
+struct question {
+	void *owner;    /* NULL: the place is free */
+	char *text;     /* the packet, to send it again */
+	uint32_t len;
+	uint32_t generation;
+	uint32_t next; /* in the free list, or in the queue to be sent */
+	bool queued;
+};
+
+struct lookup_client {
+	struct loop_io io;
+	int fd;
+	void (*answered)(void *owner, const struct lookup_answer *);
+	struct question *q;
+	uint32_t n;       /* places in q */
+	uint32_t free;    /* list of free places */
+	uint32_t head, tail; /* queue of those not sent yet */
+	uint32_t generation; /* of the next question; random at the start, so
+	                      * that answers to a dead worker match nothing */
+	struct lookup_answer answer; /* too large for a stack */
+	char packet[MSG_MAX];
+};
+
+static void send_queued(struct lookup_client *);
+
+static void
+wait_for(struct lookup_client *c)
+{
+	loop_io_want(&c->io,
+	    LOOP_READ | (c->head == NONE ? 0 : LOOP_WRITE));
+}
+
+static struct question *
+find(struct lookup_client *c, uint64_t id)
+{
+	uint32_t i = (uint32_t)id;
+
+	if (i >= c->n || c->q[i].owner == NULL ||
+	    c->q[i].generation != (uint32_t)(id >> 32))
+		return NULL;
+	return &c->q[i];
+}
+
+/* A queued one stays in the queue with no owner until its turn comes. */
+static void
+release(struct lookup_client *c, struct question *q)
+{
+	free(q->text);
+	q->text = NULL;
+	q->owner = NULL;
+	if (q->queued)
+		return;
+	q->next = c->free;
+	c->free = (uint32_t)(q - c->q);
+}
+
+static void
+read_answers(struct lookup_client *c)
+{
+	struct lookup_answer *a = &c->answer;
+
+	for (unsigned int i = 0; i < ANSWERS_A_TURN; i++) {
+		ssize_t r = msg_recv(c->fd, c->packet, sizeof(c->packet));
+		struct msg_reader in;
+		struct question *q;
+		void *owner;
+
+		if (r <= 0)
+			return;
+		msg_read_init(&in, slice_make(c->packet, (size_t)r));
+		if (msg_get_u16(&in) != LOOKUP_ANSWER ||
+		    lookup_answer_parse(in.rest, a) == -1) {
+			log_event(LOG_ERR, "lookup-answer-malformed",
+			    LOG_U64("bytes", (uint64_t)r));
+			continue;
+		}
+		q = find(c, a->id);
+		if (q == NULL) /* forgotten, or answered twice */
+			continue;
+		owner = q->owner;
+		release(c, q);
+		c->answered(owner, a);
+	}
+}
+
+static void
+channel_ready(struct loop_io *io, unsigned int events)
+{
+	struct lookup_client *c = (struct lookup_client *)io;
+
+	if (events & (LOOP_READ | LOOP_ERROR))
+		read_answers(c);
+	if (events & LOOP_WRITE)
+		send_queued(c);
+	wait_for(c);
+}
+
+struct lookup_client *
+lookup_client_create(struct loop *loop, int fd,
+    void (*answered)(void *owner, const struct lookup_answer *))
+{
+	struct lookup_client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->fd = fd;
+	c->answered = answered;
+	c->free = c->head = c->tail = NONE;
+	if (getrandom(&c->generation, sizeof(c->generation), 0) !=
+	        (ssize_t)sizeof(c->generation) ||
+	    loop_io_open(loop, &c->io, fd, channel_ready) == -1) {
+		free(c);
+		return NULL;
+	}
+	wait_for(c);
+	return c;
+}
+
+static void
+channel_closed(struct loop_io *io)
+{
+	free(io);
+}
+
+void
+lookup_client_destroy(struct lookup_client **cp)
+{
+	struct lookup_client *c = *cp;
+
+	if (c == NULL)
+		return;
+	for (uint32_t i = 0; i < c->n; i++)
+		free(c->q[i].text);
+	free(c->q);
+	loop_io_close(&c->io, channel_closed); /* frees c, its first member */
+	*cp = NULL;
+}
+
+static int
+grow(struct lookup_client *c)
+{
+	uint32_t n = c->n == 0 ? 64 : c->n * 2;
+	struct question *q;
+
+	if (n > QUESTIONS_MAX) {
+		errno = EAGAIN;
+		return -1;
+	}
+	q = reallocarray(c->q, n, sizeof(*q));
+	if (q == NULL)
+		return -1;
+	memset(q + c->n, 0, (n - c->n) * sizeof(*q));
+	for (uint32_t i = n; i-- > c->n;) {
+		q[i].next = c->free;
+		c->free = i;
+	}
+	c->q = q;
+	c->n = n;
+	return 0;
+}
+
+static void
+enqueue(struct lookup_client *c, uint32_t i)
+{
+	c->q[i].queued = true;
+	c->q[i].next = NONE;
+	if (c->head == NONE)
+		c->head = i;
+	else
+		c->q[c->tail].next = i;
+	c->tail = i;
+}
+
+static void
+send_queued(struct lookup_client *c)
+{
+	while (c->head != NONE) {
+		struct question *q = &c->q[c->head];
+
+		if (q->owner != NULL &&
+		    msg_send(c->fd, slice_make(q->text, q->len)) == -1 &&
+		    (errno == EAGAIN || errno == ENOBUFS))
+			return;
+		c->head = q->next;
+		q->queued = false;
+		if (q->owner == NULL)
+			release(c, q);
+	}
+	c->tail = NONE;
+}
+
+uint64_t
+lookup_client_ask(struct lookup_client *c, struct lookup_question *question,
+    void *owner)
+{
+	char text[2 + sizeof(*question) + 64];
+	struct msg_writer w;
+	struct question *q;
+	uint32_t i;
+	long n;
+
+	if (c->free == NONE && grow(c) == -1)
+		return 0;
+	i = c->free;
+	q = &c->q[i];
+	if (++c->generation == 0)
+		c->generation = 1; /* so that no id is 0 */
+	question->id = (uint64_t)c->generation << 32 | i;
+	msg_write_init(&w, text, sizeof(text));
+	msg_put_u16(&w, LOOKUP_ASK);
+	n = lookup_question_write(question, text + w.n, sizeof(text) - w.n);
+	if (n == -1)
+		return 0;
+	q->len = (uint32_t)w.n + (uint32_t)n;
+	q->text = malloc(q->len);
+	if (q->text == NULL)
+		return 0;
+	memcpy(q->text, text, q->len);
+	c->free = q->next;
+	q->owner = owner;
+	q->generation = c->generation;
+	enqueue(c, i);
+	send_queued(c);
+	wait_for(c);
+	return question->id;
+}
+
+void
+lookup_client_forget(struct lookup_client *c, uint64_t id)
+{
+	struct question *q = id == 0 ? NULL : find(c, id);
+
+	if (q != NULL)
+		release(c, q);
+}
+
+void
+lookup_client_again(struct lookup_client *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->q[i].owner != NULL && !c->q[i].queued)
+			enqueue(c, i);
+	send_queued(c);
+	wait_for(c);
+}
