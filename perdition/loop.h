@@ -40,13 +40,10 @@ struct loop *loop_create(void); /* NULL with errno */
 void loop_destroy(struct loop **);
 int loop_run(struct loop *); /* until loop_stop(); 0 */
 void loop_stop(struct loop *);
-void *loop_uv(struct loop *); /* the uv_loop_t, for main programs */
+void *loop_uv(struct loop *); /* the uv_loop_t, for what needs it */
 
 uint64_t loop_now(const struct loop *); /* ms, monotonic, of this turn */
 int64_t loop_wall(const struct loop *); /* s since the epoch */
-
-/* Called once at the end of each turn, before the loop waits. */
-void loop_on_idle(struct loop *, void (*idle)(void *arg), void *arg);
 
 /* fd is borrowed; it may be closed right after loop_io_close().  0, or -1
  * with errno. */

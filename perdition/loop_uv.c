@@ -14,9 +14,6 @@
 
 struct loop {
 	uv_loop_t uv;
-	uv_prepare_t prepare;
-	void (*idle)(void *arg);
-	void *idle_arg;
 };
 
 struct loop *
@@ -43,8 +40,6 @@ loop_destroy(struct loop **lp)
 
 	if (l == NULL)
 		return;
-	if (l->idle != NULL)
-		uv_close((uv_handle_t *)&l->prepare, NULL);
 	/* Handles that were closed get their last callback here. */
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 	uv_loop_close(&l->uv);
@@ -82,25 +77,6 @@ loop_wall(const struct loop *l)
 {
 	(void)l;
 	return time(NULL);
-}
-
-static void
-prepare_run(uv_prepare_t *p)
-{
-	struct loop *l = p->data;
-
-	l->idle(l->idle_arg);
-}
-
-void
-loop_on_idle(struct loop *l, void (*idle)(void *arg), void *arg)
-{
-	l->idle = idle;
-	l->idle_arg = arg;
-	l->prepare.data = l;
-	uv_prepare_init(&l->uv, &l->prepare);
-	uv_prepare_start(&l->prepare, prepare_run);
-	uv_unref((uv_handle_t *)&l->prepare);
 }
 
 static void

@@ -11,9 +11,6 @@
 
 #include "perdition/session_state.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,24 +24,11 @@ static struct identity *
 identity_create(const struct session *s)
 {
 	const struct login *l = s->login;
-	const struct candidate *c = &l->candidate[l->next - 1];
-	char server[AUTH_SERVER_MAX];
-	const char *form = strchr(c->host, ':') == NULL ? "%s:%" PRIu16 :
-	                                                  "[%s]:%" PRIu16;
-	int n = strchr(c->host, ':') == NULL ?
-	    snprintf(server, sizeof(server), "%s:%" PRIu16, c->host,
-	        c->addr.port) :
-	    snprintf(server, sizeof(server), "[%s]:%" PRIu16, c->host,
-	        c->addr.port);
-	size_t server_len = (size_t)n;
-	struct identity *id;
-	char *p;
+	char server[AUTH_SERVER_MAX], *p;
+	size_t server_len = session_server_text(s, server);
+	struct identity *id = malloc(sizeof(*id) + l->creds.user_len +
+	    l->creds.authz_len + server_len);
 
-	(void)form;
-	if (n < 0 || server_len >= sizeof(server))
-		return NULL;
-	id = malloc(sizeof(*id) + l->creds.user_len + l->creds.authz_len +
-	    server_len);
 	if (id == NULL)
 		return NULL;
 	id->user_len = (uint16_t)l->creds.user_len;
@@ -58,4 +42,99 @@ identity_create(const struct session *s)
 	p += l->creds.authz_len;
 	memcpy(p, server, server_len);
 	return id;
+}
+
+/* How long nothing may pass, in ms; 0: for ever. */
+static uint64_t
+idle_limit(const struct session *s)
+{
+	if (s->bridge.up.ended)
+		return LINGER_MS;
+	return (uint64_t)s->env->config->timeout * 1000;
+}
+
+static void
+timer_set(struct session *s)
+{
+	uint64_t now = loop_now(s->env->loop), due = UINT64_MAX;
+	uint64_t limit = idle_limit(s);
+
+	if (limit != 0)
+		due = s->last_active + limit;
+	if (s->env->config->connect_relog != 0 && s->relog_due < due)
+		due = s->relog_due;
+	if (due == UINT64_MAX)
+		loop_timer_stop(&s->timer);
+	else
+		session_timer(s, due > now ? due - now : 0);
+}
+
+static enum session_state
+timer_event(struct session *s)
+{
+	uint64_t now = loop_now(s->env->loop), limit = idle_limit(s);
+
+	if (limit != 0 && now - s->last_active >= limit) {
+		log_event(LOG_INFO, "idle", LOG_U64("sid", s->id),
+		    LOG_ADDR("client", &s->client_addr));
+		return SESSION_CLOSED;
+	}
+	if (s->env->config->connect_relog != 0 && now >= s->relog_due) {
+		session_log_auth(s, AUTH_RELOG);
+		s->relog_due =
+		    now + (uint64_t)s->env->config->connect_relog * 1000;
+	}
+	timer_set(s);
+	return SESSION_RELAY;
+}
+
+enum session_state
+relay_start(struct session *s)
+{
+	struct login *l = s->login;
+	const struct slice none = slice_make(NULL, 0);
+	enum bridge_state b;
+
+	if (l->out == NULL)
+		l->out = session_buf(s->env);
+	s->identity = identity_create(s);
+	if (s->identity == NULL || l->out == NULL)
+		return SESSION_CLOSED;
+	s->listener->protocol->client_accept(l->client, &l->result, l->out);
+	if (s->env->config->connection_logging)
+		session_log_dialogue(s, "perdition", buf_data(l->out), false);
+	/* What came behind the login, on either side, is not ours to read. */
+	if (bridge_first(&s->bridge.down, buf_data(l->out),
+	        buf_data(l->server_in)) == -1 ||
+	    bridge_first(&s->bridge.up,
+	        l->in == NULL ? none : buf_data(l->in), none) == -1)
+		return SESSION_CLOSED;
+	session_log_auth(s, AUTH_LOGIN);
+	session_login_free(s);
+	s->last_active = loop_now(s->env->loop);
+	s->relog_due = s->last_active +
+	    (uint64_t)s->env->config->connect_relog * 1000;
+	timer_set(s);
+	b = bridge_start(&s->bridge, &s->client, &s->server);
+	return b == BRIDGE_GOES_ON ? SESSION_RELAY : SESSION_CLOSED;
+}
+
+enum session_state
+relay_event(struct session *s, const struct event *ev)
+{
+	bool client_ended = s->bridge.up.ended;
+	enum bridge_state b;
+
+	if (ev->type == EVENT_TIMER)
+		return timer_event(s);
+	if (ev->type != EVENT_CLIENT && ev->type != EVENT_SERVER)
+		return SESSION_RELAY;
+	s->last_active = loop_now(s->env->loop);
+	b = bridge_ready(&s->bridge, &s->client, &s->server,
+	    ev->type == EVENT_CLIENT, ev->ready, s->env->scratch);
+	if (b != BRIDGE_GOES_ON)
+		return SESSION_CLOSED;
+	if (s->bridge.up.ended && !client_ended)
+		timer_set(s);
+	return SESSION_RELAY;
 }

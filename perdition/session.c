@@ -225,12 +225,14 @@ session_dispatch(struct session *s, const struct event *ev)
 
 	if (s->state == SESSION_CLOSED)
 		return;
+	logq_set_ident(s->env->log, s->listener->protocol->name);
 	next = states[s->state].handle(s, ev);
 	if (next == s->state)
 		return;
-	log_event(LOG_DEBUG, "state", LOG_U64("sid", s->id),
-	    LOG_STR("from", states[s->state].name),
-	    LOG_STR("to", states[next].name));
+	if (log_wants(LOG_DEBUG))
+		log_event(LOG_DEBUG, "state", LOG_U64("sid", s->id),
+		    LOG_STR("from", states[s->state].name),
+		    LOG_STR("to", states[next].name));
 	s->state = next;
 	if (next == SESSION_CLOSED)
 		session_end(s);

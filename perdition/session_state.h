@@ -42,7 +42,6 @@ struct event {
 struct candidate {
 	struct addr addr;
 	char host[LOOKUP_HOST_MAX];
-	bool same; /* another address of the same host as the one before */
 };
 
 /*
@@ -165,6 +164,8 @@ enum session_state relay_event(struct session *, const struct event *);
 
 /* --- session_log.c ------------------------------------------------------ */
 
+/* "HOST:PORT" of the candidate in turn; its length, 0 for none. */
+size_t session_server_text(const struct session *, char out[AUTH_SERVER_MAX]);
 void session_log_connect(const struct session *);
 void session_log_failed(const struct session *, const char *reason);
 void session_log_auth(const struct session *, enum auth_kind);
