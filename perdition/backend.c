@@ -75,16 +75,16 @@ order_candidates(struct session *s, const struct lookup_answer *a)
 		size_t turn = shared_turn(env->shared) % hosts;
 
 		for (first = 0; turn > 0; first++)
-			turn -= first + 1 == a->n ||
-			    !a->candidate[first + 1].same;
+			turn -=
+			    first + 1 == a->n || !a->candidate[first + 1].same;
 	}
 	for (int bad = 0; bad <= 1; bad++)
 		for (size_t i = 0; i < a->n; i++) {
 			const struct lookup_candidate *c =
 			    &a->candidate[(first + i) % a->n];
 
-			if (shared_server_penalised(env->shared, &c->addr,
-			        now) != (bad == 1))
+			if (shared_server_penalised(
+				env->shared, &c->addr, now) != (bad == 1))
 				continue;
 			l->candidate[n].addr = c->addr;
 			memcpy(l->candidate[n].host, c->host, sizeof(c->host));
@@ -100,8 +100,8 @@ static int
 make_name(struct session *s, const struct lookup_answer *a)
 {
 	struct login *l = s->login;
-	struct slice user = a->has_user ? slice_make(a->user, a->user_len) :
-	                                  dialogue_user(l);
+	struct slice user =
+	    a->has_user ? slice_make(a->user, a->user_len) : dialogue_user(l);
 	long n = username_rewrite(s->env->config, NAME_REMOTE_LOGIN, user,
 	    a->domain, l->name, sizeof(l->name));
 
@@ -219,8 +219,8 @@ next_candidate(struct session *s)
 			    (uint64_t)s->env->config->connect_timeout * 1000);
 			return SESSION_CONNECT;
 		}
-		candidate_failed(s, "cannot connect",
-		    slice_str(strerror(errno)));
+		candidate_failed(
+		    s, "cannot connect", slice_str(strerror(errno)));
 	}
 	return no_candidate(s);
 }
@@ -247,16 +247,15 @@ connected(struct session *s)
 		.utf8 = l->creds.utf8,
 		.need_capability = p->client_wants_capability(l->client),
 		.hops = l->creds.hops,
-		.nonce = (uint32_t)shared_hash(s->env->shared, SLICE("tag"),
-		    id),
+		.nonce =
+		    (uint32_t)shared_hash(s->env->shared, SLICE("tag"), id),
 	};
 
 	if (l->creds.has_authz) {
 		who.authz = who.user;
 		who.user = slice_make(l->creds.user, l->creds.user_len);
 	}
-	shared_server_worked(s->env->shared,
-	    &l->candidate[l->next - 1].addr);
+	shared_server_worked(s->env->shared, &l->candidate[l->next - 1].addr);
 	session_timer(s, (uint64_t)s->env->config->server_timeout * 1000);
 	l->server = p->server_create(&who);
 	l->server_in = session_buf(s->env);
@@ -264,8 +263,8 @@ connected(struct session *s)
 	if (l->server == NULL && errno == EINVAL)
 		return dialogue_refuse(s, REFUSE_CREDENTIALS, NO_LOGIN, NULL);
 	if (l->server == NULL || l->server_in == NULL || l->server_out == NULL)
-		return dialogue_refuse(s, REFUSE_TEMPORARY, NO_NEGOTIATION,
-		    NULL);
+		return dialogue_refuse(
+		    s, REFUSE_TEMPORARY, NO_NEGOTIATION, NULL);
 	return SESSION_SERVER;
 }
 
@@ -314,8 +313,8 @@ server_lost(struct session *s, const char *why, struct slice detail)
 	candidate_failed(s, why, detail);
 	s->login->trouble = NO_NEGOTIATION;
 	if (s->login->spoke)
-		return dialogue_refuse(s, REFUSE_TEMPORARY, NO_NEGOTIATION,
-		    NULL);
+		return dialogue_refuse(
+		    s, REFUSE_TEMPORARY, NO_NEGOTIATION, NULL);
 	return next_candidate(s);
 }
 
@@ -355,12 +354,12 @@ server_run(struct session *s)
 	for (;;) {
 		struct slice in = buf_data(l->server_in);
 		size_t used = 0, said = buf_len(l->server_out);
-		enum server_step step = p->server_parse(l->server, in, &used,
-		    &l->result, l->server_out);
+		enum server_step step = p->server_parse(
+		    l->server, in, &used, &l->result, l->server_out);
 
 		if (s->env->config->connection_logging) {
-			session_log_dialogue(s, "server",
-			    slice_make(in.p, used), false);
+			session_log_dialogue(
+			    s, "server", slice_make(in.p, used), false);
 			session_log_dialogue(s, "to-server",
 			    slice_skip(buf_data(l->server_out), said), true);
 		}
@@ -395,8 +394,8 @@ backend_server_event(struct session *s, const struct event *ev)
 	case EVENT_CLIENT:
 		return dialogue_paused(s, ev);
 	case EVENT_TIMER:
-		return server_lost(s, "no answer within server_timeout",
-		    slice_make(NULL, 0));
+		return server_lost(
+		    s, "no answer within server_timeout", slice_make(NULL, 0));
 	case EVENT_ANSWER:
 	case EVENT_NEXT:
 		return SESSION_SERVER;
@@ -404,8 +403,8 @@ backend_server_event(struct session *s, const struct event *ev)
 		break;
 	}
 	if ((ev->ready & LOOP_WRITE) && server_flush(s) == -1)
-		return server_lost(s, "lost connection",
-		    slice_str(strerror(errno)));
+		return server_lost(
+		    s, "lost connection", slice_str(strerror(errno)));
 	if (!(ev->ready & (LOOP_READ | LOOP_ERROR)))
 		return SESSION_SERVER;
 	n = buf_reserve(s->login->server_in, &room);

@@ -83,8 +83,8 @@ flow_move(struct bridge_flow *f, struct conn *from, struct conn *to,
 	*count += (uint64_t)w;
 	if (w == r)
 		return 0;
-	return bridge_first(f, slice_make(scratch + w, (size_t)(r - w)),
-	    slice_make(NULL, 0));
+	return bridge_first(
+	    f, slice_make(scratch + w, (size_t)(r - w)), slice_make(NULL, 0));
 }
 
 static unsigned int

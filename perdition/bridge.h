@@ -44,8 +44,8 @@ enum bridge_state {
 int bridge_first(struct bridge_flow *, struct slice first, struct slice second);
 
 /* Start: writes what bridge_first() left, sets what both conns wait for. */
-enum bridge_state bridge_start(struct bridge *, struct conn *client,
-    struct conn *server);
+enum bridge_state bridge_start(
+    struct bridge *, struct conn *client, struct conn *server);
 
 /*
  * One of the two is ready.  scratch: BRIDGE_PIECE bytes, content undefined

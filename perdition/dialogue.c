@@ -18,13 +18,14 @@
 
 #include "common/banned.h"
 
-#define BAD_COMMANDS_MAX 10  /* a connection; then it is closed */
-#define FAILED_LOGINS_MAX 5  /* the same */
-#define DELAY_DOUBLINGS 3    /* of failure_delay: 1, 2, 4, 8 times */
-#define HOPS_MAX 8           /* perditions in a row, told by the tag */
-#define USER_LOGINS_MAX 64   /* of one user under way on this host: beyond, it
-                              * is proxies that point at each other */
-#define FAREWELL_MS 10000    /* for a client to take our last words */
+#define BAD_COMMANDS_MAX 10 /* a connection; then it is closed */
+#define FAILED_LOGINS_MAX 5 /* the same */
+#define DELAY_DOUBLINGS 3   /* of failure_delay: 1, 2, 4, 8 times */
+#define HOPS_MAX 8          /* perditions in a row, told by the tag */
+#define USER_LOGINS_MAX                                                        \
+	64                /* of one user under way on this host: beyond, it    \
+			   * is proxies that point at each other */
+#define FAREWELL_MS 10000 /* for a client to take our last words */
 
 int
 dialogue_open(struct session *s)
@@ -128,8 +129,8 @@ dialogue_farewell_event(struct session *s, const struct event *ev)
 	if (ev->type == EVENT_TIMER)
 		return SESSION_CLOSED;
 	if (ev->type != EVENT_CLIENT || (ev->ready & LOOP_ERROR))
-		return ev->type == EVENT_CLIENT ? SESSION_CLOSED :
-		                                  SESSION_FAREWELL;
+		return ev->type == EVENT_CLIENT ? SESSION_CLOSED
+						: SESSION_FAREWELL;
 	if (flush(s) == -1 || s->login->out == NULL)
 		return SESSION_CLOSED;
 	return SESSION_FAREWELL;
@@ -190,22 +191,22 @@ begin_login(struct session *s)
 	uint32_t under_way;
 
 	l->active = true;
-	l->user_hash = shared_hash(env->shared, SLICE("login"), dialogue_user(l));
-	under_way =
-	    shared_count_add(env->shared, env->slot, l->user_hash, 1);
+	l->user_hash =
+	    shared_hash(env->shared, SLICE("login"), dialogue_user(l));
+	under_way = shared_count_add(env->shared, env->slot, l->user_hash, 1);
 	if (s->listener->settings.login_disabled)
-		return dialogue_refuse(s, REFUSE_LOGIN_DISABLED,
-		    "Login Disabled", NULL);
+		return dialogue_refuse(
+		    s, REFUSE_LOGIN_DISABLED, "Login Disabled", NULL);
 	if (s->listener->settings.need_tls)
-		return dialogue_refuse(s, REFUSE_PRIVACY, "TLS not present",
-		    NULL);
+		return dialogue_refuse(
+		    s, REFUSE_PRIVACY, "TLS not present", NULL);
 	if (l->creds.hops >= HOPS_MAX || under_way > USER_LOGINS_MAX) {
 		log_event(LOG_ERR, "loop", LOG_ADDR("client", &s->client_addr),
 		    LOG_SLICE("user", dialogue_user(l)),
 		    LOG_U64("hops", l->creds.hops),
 		    LOG_U64("logins", under_way));
-		return dialogue_refuse(s, REFUSE_LOOP,
-		    "Could not determine server", NULL);
+		return dialogue_refuse(
+		    s, REFUSE_LOOP, "Could not determine server", NULL);
 	}
 	return backend_lookup(s);
 }
@@ -227,8 +228,8 @@ dialogue_refuse(struct session *s, enum refusal why, const char *reason,
 	if (doublings > DELAY_DOUBLINGS)
 		doublings = DELAY_DOUBLINGS;
 	l->failed++;
-	session_timer(s,
-	    ((uint64_t)s->env->config->failure_delay * 1000) << doublings);
+	session_timer(
+	    s, ((uint64_t)s->env->config->failure_delay * 1000) << doublings);
 	return SESSION_REFUSED;
 }
 
@@ -266,8 +267,9 @@ one_command(struct session *s, bool *more)
 	case REQUEST_LOGIN:
 		return begin_login(s);
 	case REQUEST_REFUSED:
-		session_log_failed(s, s->listener->settings.login_disabled ?
-		        "Login Disabled" : "TLS not present");
+		session_log_failed(s, s->listener->settings.login_disabled
+					  ? "Login Disabled"
+					  : "TLS not present");
 		credentials_clear(&l->creds);
 		if (++l->failed < FAILED_LOGINS_MAX)
 			return SESSION_COMMAND;
@@ -371,8 +373,8 @@ dialogue_refused_event(struct session *s, const struct event *ev)
 	out = out_buf(s);
 	if (out == NULL)
 		return SESSION_CLOSED;
-	s->listener->protocol->client_refuse(l->client, l->refusal,
-	    l->has_result ? &l->result : NULL, out);
+	s->listener->protocol->client_refuse(
+	    l->client, l->refusal, l->has_result ? &l->result : NULL, out);
 	if (s->env->config->connection_logging)
 		session_log_dialogue(s, "perdition", buf_data(out), false);
 	if (l->failed >= FAILED_LOGINS_MAX)

@@ -21,8 +21,8 @@
 #define NONE UINT32_MAX
 
 struct question {
-	void *owner;    /* NULL: the place is free */
-	char *text;     /* the packet, to send it again */
+	void *owner; /* NULL: the place is free */
+	char *text;  /* the packet, to send it again */
 	uint32_t len;
 	uint32_t generation;
 	uint32_t next; /* in the free list, or in the queue to be sent */
@@ -34,11 +34,11 @@ struct lookup_client {
 	int fd;
 	void (*answered)(void *owner, const struct lookup_answer *);
 	struct question *q;
-	uint32_t n;       /* places in q */
-	uint32_t free;    /* list of free places */
+	uint32_t n;          /* places in q */
+	uint32_t free;       /* list of free places */
 	uint32_t head, tail; /* queue of those not sent yet */
 	uint32_t generation; /* of the next question; random at the start, so
-	                      * that answers to a dead worker match nothing */
+			      * that answers to a dead worker match nothing */
 	struct lookup_answer answer; /* too large for a stack */
 	char packet[MSG_MAX];
 };
@@ -48,8 +48,7 @@ static void send_queued(struct lookup_client *);
 static void
 wait_for(struct lookup_client *c)
 {
-	loop_io_want(&c->io,
-	    LOOP_READ | (c->head == NONE ? 0 : LOOP_WRITE));
+	loop_io_want(&c->io, LOOP_READ | (c->head == NONE ? 0 : LOOP_WRITE));
 }
 
 static struct question *
@@ -129,7 +128,7 @@ lookup_client_create(struct loop *loop, int fd,
 	c->answered = answered;
 	c->free = c->head = c->tail = NONE;
 	if (getrandom(&c->generation, sizeof(c->generation), 0) !=
-	        (ssize_t)sizeof(c->generation) ||
+		(ssize_t)sizeof(c->generation) ||
 	    loop_io_open(loop, &c->io, fd, channel_ready) == -1) {
 		free(c);
 		return NULL;
@@ -212,8 +211,8 @@ send_queued(struct lookup_client *c)
 }
 
 uint64_t
-lookup_client_ask(struct lookup_client *c, struct lookup_question *question,
-    void *owner)
+lookup_client_ask(
+    struct lookup_client *c, struct lookup_question *question, void *owner)
 {
 	char text[2 + sizeof(*question) + 64];
 	struct msg_writer w;

@@ -30,8 +30,8 @@ void lookup_client_destroy(struct lookup_client **);
  * Copies the question; its id is set here.  Returns the id, or 0 with errno
  * (EAGAIN: too many open; ENOMEM).
  */
-uint64_t lookup_client_ask(struct lookup_client *, struct lookup_question *,
-    void *owner);
+uint64_t lookup_client_ask(
+    struct lookup_client *, struct lookup_question *, void *owner);
 
 /* The owner no longer wants the answer; 0 is ignored. */
 void lookup_client_forget(struct lookup_client *, uint64_t id);

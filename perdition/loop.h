@@ -52,11 +52,10 @@ int loop_io_open(struct loop *, struct loop_io *, int fd,
 void loop_io_want(struct loop_io *, unsigned int events); /* 0: pause */
 void loop_io_close(struct loop_io *, void (*closed)(struct loop_io *));
 
-void loop_timer_open(struct loop *, struct loop_timer *,
-    void (*fire)(struct loop_timer *));
+void loop_timer_open(
+    struct loop *, struct loop_timer *, void (*fire)(struct loop_timer *));
 void loop_timer_start(struct loop_timer *, uint64_t ms); /* once; replaces */
 void loop_timer_stop(struct loop_timer *);
-void loop_timer_close(struct loop_timer *,
-    void (*closed)(struct loop_timer *));
+void loop_timer_close(struct loop_timer *, void (*closed)(struct loop_timer *));
 
 #endif

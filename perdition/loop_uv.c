@@ -158,8 +158,8 @@ timer_fired(uv_timer_t *t)
 }
 
 void
-loop_timer_open(struct loop *l, struct loop_timer *t,
-    void (*fire)(struct loop_timer *))
+loop_timer_open(
+    struct loop *l, struct loop_timer *t, void (*fire)(struct loop_timer *))
 {
 	uv_timer_init(&l->uv, &t->uv);
 	t->uv.data = t;

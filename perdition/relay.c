@@ -26,8 +26,8 @@ identity_create(const struct session *s)
 	const struct login *l = s->login;
 	char server[AUTH_SERVER_MAX], *p;
 	size_t server_len = session_server_text(s, server);
-	struct identity *id = malloc(sizeof(*id) + l->creds.user_len +
-	    l->creds.authz_len + server_len);
+	struct identity *id = malloc(
+	    sizeof(*id) + l->creds.user_len + l->creds.authz_len + server_len);
 
 	if (id == NULL)
 		return NULL;
@@ -105,15 +105,15 @@ relay_start(struct session *s)
 		session_log_dialogue(s, "perdition", buf_data(l->out), false);
 	/* What came behind the login, on either side, is not ours to read. */
 	if (bridge_first(&s->bridge.down, buf_data(l->out),
-	        buf_data(l->server_in)) == -1 ||
-	    bridge_first(&s->bridge.up,
-	        l->in == NULL ? none : buf_data(l->in), none) == -1)
+		buf_data(l->server_in)) == -1 ||
+	    bridge_first(&s->bridge.up, l->in == NULL ? none : buf_data(l->in),
+		none) == -1)
 		return SESSION_CLOSED;
 	session_log_auth(s, AUTH_LOGIN);
 	session_login_free(s);
 	s->last_active = loop_now(s->env->loop);
-	s->relog_due = s->last_active +
-	    (uint64_t)s->env->config->connect_relog * 1000;
+	s->relog_due =
+	    s->last_active + (uint64_t)s->env->config->connect_relog * 1000;
 	timer_set(s);
 	b = bridge_start(&s->bridge, &s->client, &s->server);
 	return b == BRIDGE_GOES_ON ? SESSION_RELAY : SESSION_CLOSED;

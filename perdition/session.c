@@ -16,11 +16,11 @@
 
 #include "common/banned.h"
 
-#define SPARE_BUFS 64 /* kept for the next login; 16 KiB each */
+#define SPARE_BUFS 64     /* kept for the next login; 16 KiB each */
 #define ANNOUNCE_STEP 256 /* sessions in one turn of the loop */
-#define SESSION_OF(p, member) \
-	((struct session *)(void *)((char *)(p) - \
-	    offsetof(struct session, member)))
+#define SESSION_OF(p, member)                                                  \
+	((struct session *)(void *)((char *)(p)-offsetof(                      \
+	    struct session, member)))
 
 struct session_spares {
 	struct buf *buf[SPARE_BUFS];
@@ -111,8 +111,8 @@ session_attempt_clear(struct session *s)
 	const struct protocol *p = s->listener->protocol;
 
 	if (l->active)
-		shared_count_add(s->env->shared, s->env->slot, l->user_hash,
-		    -1);
+		shared_count_add(
+		    s->env->shared, s->env->slot, l->user_hash, -1);
 	l->active = false;
 	lookup_client_forget(s->env->lookup, l->question);
 	l->question = 0;
@@ -257,15 +257,15 @@ server_ready(struct loop_io *io, unsigned int ready)
 static void
 timer_fire(struct loop_timer *t)
 {
-	session_dispatch(SESSION_OF(t, timer),
-	    &(struct event){ .type = EVENT_TIMER });
+	session_dispatch(
+	    SESSION_OF(t, timer), &(struct event){ .type = EVENT_TIMER });
 }
 
 void
 session_answered(void *session, const struct lookup_answer *answer)
 {
-	session_dispatch(session,
-	    &(struct event){ .type = EVENT_ANSWER, .answer = answer });
+	session_dispatch(
+	    session, &(struct event){ .type = EVENT_ANSWER, .answer = answer });
 }
 
 int
@@ -299,10 +299,10 @@ over_limit(struct session *s)
 		struct slice ip = { (const char *)&s->client_addr.ip,
 			sizeof(s->client_addr.ip) };
 
-		s->address_hash = shared_hash(env->shared, SLICE("address"),
-		    ip);
+		s->address_hash =
+		    shared_hash(env->shared, SLICE("address"), ip);
 		if (shared_count_add(env->shared, env->slot, s->address_hash,
-		        1) > c->connection_limit_per_address)
+			1) > c->connection_limit_per_address)
 			limit = "connection_limit_per_address";
 	}
 	if (limit == NULL)
@@ -332,8 +332,7 @@ session_start(struct session_env *env, size_t listener, int fd,
 	struct session *s = calloc(1, sizeof(*s));
 
 	if (s == NULL) {
-		log_event(LOG_ERR, "out-of-memory",
-		    LOG_STR("what", "session"));
+		log_event(LOG_ERR, "out-of-memory", LOG_STR("what", "session"));
 		close(fd);
 		return;
 	}
@@ -345,8 +344,7 @@ session_start(struct session_env *env, size_t listener, int fd,
 	s->server.fd = -1;
 	s->began = loop_now(env->loop);
 	if (conn_open(env->loop, &s->client, fd, client_ready) == -1) {
-		log_event(LOG_ERR, "out-of-memory",
-		    LOG_STR("what", "socket"));
+		log_event(LOG_ERR, "out-of-memory", LOG_STR("what", "socket"));
 		free(s);
 		return;
 	}
@@ -369,8 +367,10 @@ session_start(struct session_env *env, size_t listener, int fd,
 static void
 announce_step(struct loop_timer *t)
 {
-	struct session_env *env = (struct session_env *)(void *)((char *)t -
-	    offsetof(struct session_env, announce_timer));
+	struct session_env *env =
+	    (struct session_env *)(void *)((char *)t -
+					   offsetof(struct session_env,
+					       announce_timer));
 
 	for (int i = 0; i < ANNOUNCE_STEP && env->announce != NULL; i++) {
 		struct session *s = env->announce;
@@ -387,8 +387,7 @@ void
 session_announce_all(struct session_env *env)
 {
 	if (env->announce_timer.fire == NULL)
-		loop_timer_open(env->loop, &env->announce_timer,
-		    announce_step);
+		loop_timer_open(env->loop, &env->announce_timer, announce_step);
 	env->announce = env->first;
 	loop_timer_start(&env->announce_timer, 0);
 }

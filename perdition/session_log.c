@@ -99,8 +99,7 @@ session_log_failed(const struct session *s, const char *reason)
 	event_start(s, &ev);
 	ev.kind = AUTH_LOGIN;
 	event_names(&ev, slice_make(l->creds.user, l->creds.user_len),
-	    l->creds.has_authz,
-	    slice_make(l->creds.authz, l->creds.authz_len));
+	    l->creds.has_authz, slice_make(l->creds.authz, l->creds.authz_len));
 	ev.server_len = session_server_text(s, ev.server);
 	ev.reason_len = strlen(reason);
 	memcpy(ev.reason, reason, ev.reason_len);
@@ -153,9 +152,9 @@ session_log_close(const struct session *s)
 	ends(s, client, local);
 	line(s, LOG_INFO, text,
 	    snprintf(text, sizeof(text),
-	        "Closing NULL session: %s->%s authorisation_id=NONE "
-	        "authentication_id=NONE received=0 sent=0",
-	        client, local));
+		"Closing NULL session: %s->%s authorisation_id=NONE "
+		"authentication_id=NONE received=0 sent=0",
+		client, local));
 }
 
 /*
@@ -184,7 +183,7 @@ verb_of(struct slice text)
 	for (int i = 0; i < 2; i++) { /* POP3: first; IMAP4: behind the tag */
 		slice_cut(&rest, ' ', &word);
 		while (word.n > 0 && (word.p[word.n - 1] == '\n' ||
-		                         word.p[word.n - 1] == '\r'))
+					 word.p[word.n - 1] == '\r'))
 			word.n--;
 		if (is_verb(word))
 			return word;

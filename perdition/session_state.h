@@ -14,12 +14,12 @@
 #include "perdition/session.h"
 
 enum session_state {
-	SESSION_COMMAND, /* a command of the pre-login dialogue */
-	SESSION_LOOKUP,  /* the user's real-server */
-	SESSION_CONNECT, /* the first byte of the real-server */
-	SESSION_SERVER,  /* the end of the login there */
-	SESSION_REFUSED, /* the delay after a failed login */
-	SESSION_RELAY,   /* either side */
+	SESSION_COMMAND,  /* a command of the pre-login dialogue */
+	SESSION_LOOKUP,   /* the user's real-server */
+	SESSION_CONNECT,  /* the first byte of the real-server */
+	SESSION_SERVER,   /* the end of the login there */
+	SESSION_REFUSED,  /* the delay after a failed login */
+	SESSION_RELAY,    /* either side */
 	SESSION_FAREWELL, /* the last reply to be sent */
 	SESSION_CLOSED,
 	SESSION_STATE_COUNT
@@ -52,9 +52,9 @@ struct login {
 	struct protocol_client *client;
 	struct buf *in, *out; /* from and to the client */
 	struct credentials creds;
-	bool active;          /* between REQUEST_LOGIN and its answer */
-	uint64_t user_hash;   /* counted in shared while active */
-	uint64_t question;    /* id, or 0 */
+	bool active;              /* between REQUEST_LOGIN and its answer */
+	uint64_t user_hash;       /* counted in shared while active */
+	uint64_t question;        /* id, or 0 */
 	unsigned int bad, failed; /* commands, logins */
 
 	/* at the real-server */
@@ -95,8 +95,9 @@ struct session {
 	struct conn client, server;
 	struct loop_timer timer;
 	enum session_state state;
-	unsigned int handles; /* SESSION_HANDLE_...: what the loop still knows */
-	uint64_t began;       /* ms of the loop's clock */
+	unsigned int
+	    handles;    /* SESSION_HANDLE_...: what the loop still knows */
+	uint64_t began; /* ms of the loop's clock */
 	uint64_t last_active; /* relay */
 	uint64_t relog_due;
 	uint64_t address_hash; /* counted in shared, or 0 */
@@ -127,10 +128,10 @@ int dialogue_open(struct session *); /* makes s->login; 0, or -1: close */
 enum session_state dialogue_greet(struct session *);
 enum session_state dialogue_event(struct session *, const struct event *);
 enum session_state dialogue_farewell(struct session *, enum farewell);
-enum session_state dialogue_refused_event(struct session *,
-    const struct event *);
-enum session_state dialogue_farewell_event(struct session *,
-    const struct event *);
+enum session_state dialogue_refused_event(
+    struct session *, const struct event *);
+enum session_state dialogue_farewell_event(
+    struct session *, const struct event *);
 /*
  * The login has failed: log it, let the client know after the delay.
  * result: the real-server's answer, or NULL.  reason: as in the Auth line.
@@ -150,12 +151,10 @@ struct slice dialogue_user(const struct login *);
 /* --- backend.c ---------------------------------------------------------- */
 
 enum session_state backend_lookup(struct session *);
-enum session_state backend_lookup_event(struct session *,
-    const struct event *);
-enum session_state backend_connect_event(struct session *,
-    const struct event *);
-enum session_state backend_server_event(struct session *,
-    const struct event *);
+enum session_state backend_lookup_event(struct session *, const struct event *);
+enum session_state backend_connect_event(
+    struct session *, const struct event *);
+enum session_state backend_server_event(struct session *, const struct event *);
 
 /* --- relay.c ------------------------------------------------------------ */
 

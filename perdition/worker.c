@@ -24,8 +24,8 @@
 
 #include "common/banned.h"
 
-#define ACCEPTS_A_TURN 32  /* so that living sessions get their turn */
-#define NO_FILES_MS 100    /* pause in accepting when descriptors run out */
+#define ACCEPTS_A_TURN 32 /* so that living sessions get their turn */
+#define NO_FILES_MS 100   /* pause in accepting when descriptors run out */
 #define NO_FILES_LOG_MS 60000
 
 struct worker;
@@ -49,9 +49,8 @@ struct worker {
 	bool has_control, draining;
 };
 
-#define WORKER_OF(p, member) \
-	((struct worker *)(void *)((char *)(p) - \
-	    offsetof(struct worker, member)))
+#define WORKER_OF(p, member)                                                   \
+	((struct worker *)(void *)((char *)(p)-offsetof(struct worker, member)))
 
 static void
 set_socket(int fd, int level, int name)
@@ -68,8 +67,8 @@ begin_connect(const struct addr *a)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = addr_to_sockaddr(a, &ss);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    0);
+	int fd =
+	    socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd == -1)
 		return -1;
@@ -225,8 +224,8 @@ drain_over(struct loop_timer *t)
 {
 	struct worker *w = WORKER_OF(t, drain);
 
-	log_event(LOG_NOTICE, "drain-timeout",
-	    LOG_U64("sessions", w->env.count));
+	log_event(
+	    LOG_NOTICE, "drain-timeout", LOG_U64("sessions", w->env.count));
 	session_end_all(&w->env);
 }
 
@@ -306,16 +305,16 @@ open_control(struct worker *w, struct err *err)
 {
 	uint16_t ready = CONTROL_READY;
 
-	if (loop_io_open(w->env.loop, &w->control, ROLE_FD_CONTROL,
-	        control_ready) == -1)
-		return err_set(err, errno, "control channel: %s",
-		    strerror(errno));
+	if (loop_io_open(
+		w->env.loop, &w->control, ROLE_FD_CONTROL, control_ready) == -1)
+		return err_set(
+		    err, errno, "control channel: %s", strerror(errno));
 	w->has_control = true;
 	loop_io_want(&w->control, LOOP_READ);
 	if (msg_send(ROLE_FD_CONTROL,
-	        slice_make((const char *)&ready, sizeof(ready))) == -1)
-		return err_set(err, errno, "control channel: %s",
-		    strerror(errno));
+		slice_make((const char *)&ready, sizeof(ready))) == -1)
+		return err_set(
+		    err, errno, "control channel: %s", strerror(errno));
 	return 0;
 }
 
@@ -329,8 +328,8 @@ init(struct worker *w, const struct config *config, unsigned int slot,
 
 	env->config = config;
 	env->slot = slot;
-	env->connect = config->tcp_keepalive ? begin_connect_keepalive :
-	                                       begin_connect;
+	env->connect =
+	    config->tcp_keepalive ? begin_connect_keepalive : begin_connect;
 	env->ended = session_ended;
 	/* Ids go on where a predecessor in this slot left off. */
 	env->last_id = (uint64_t)time(NULL) << 16 & 0xffffffffffff;
@@ -341,18 +340,17 @@ init(struct worker *w, const struct config *config, unsigned int slot,
 	loop_timer_open(env->loop, &w->drain, drain_over);
 	env->shared = shared_attach(ROLE_FD_SHARED);
 	if (env->shared == NULL)
-		return err_set(err, errno, "shared memory: %s",
-		    strerror(errno));
+		return err_set(
+		    err, errno, "shared memory: %s", strerror(errno));
 	env->log = logq_open(ROLE_FD_LOG);
-	env->lookup = lookup_client_create(env->loop, ROLE_FD_FIRST,
-	    session_answered);
+	env->lookup =
+	    lookup_client_create(env->loop, ROLE_FD_FIRST, session_answered);
 	if (env->log == NULL || env->lookup == NULL ||
 	    session_env_init(env) == -1)
 		return err_set(err, errno, "%s", strerror(errno));
 	logq_install(env->log);
 	if (logq_attach(env->log, loop_uv(env->loop)) == -1)
-		return err_set(err, errno, "log channel: %s",
-		    strerror(errno));
+		return err_set(err, errno, "log channel: %s", strerror(errno));
 	return 0;
 }
 
