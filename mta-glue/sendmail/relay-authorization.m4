@@ -1,0 +1,21 @@
+dnl SPDX-License-Identifier: GPL-2.0-or-later
+dnl
+dnl relay-authorization.m4 - let Sendmail relay for the clients that have
+dnl logged in through perdition a short while ago.
+dnl
+dnl In sendmail.mc, among the other FEATURE lines and before MAILER:
+dnl
+dnl   include(`/usr/share/perdition/mta-glue/sendmail/relay-authorization.m4')
+dnl
+dnl To use another database than the default of perdition-pbs, say so before
+dnl that line, without the .db at the end:
+dnl
+dnl   define(`confRELAY_AUTHORIZATION_DB', `/var/lib/perdition-pbs/relay')
+dnl
+dnl FEATURE(`drac') is stock Sendmail: a map of bare addresses, asked only for
+dnl recipients that need relaying.  Its -o makes a missing database mean that
+dnl nobody is authorised; without it Sendmail would answer 451 to every
+dnl recipient, local ones too.
+ifdef(`confRELAY_AUTHORIZATION_DB', `',
+`define(`confRELAY_AUTHORIZATION_DB', `/etc/mail/popauth')')dnl
+FEATURE(`drac', `hash -o 'confRELAY_AUTHORIZATION_DB)dnl

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A qmail-style SMTP server from Debian's ucspi-tcp and mailfront, run by the
+script that mta-glue/qmail installs."""
+
+import pathlib
+
+from harness import TOP, Daemon
+from lineclient import Smtp
+
+GLUE = TOP / "mta-glue" / "qmail"
+
+
+class Qmail(Daemon):
+    """setenv: words that begin the command which perdition-pbs provides."""
+
+    def __init__(self, folder, pbs, db, port, env=None):
+        self.dir = pathlib.Path(folder)
+        control = self.dir / "qmail" / "control"
+        control.mkdir(parents=True)
+        (control / "me").write_text("mx.test\n")
+        (control / "rcpthosts").write_text("mx.test\n")
+        self.port = port
+        # "echo" takes the message and throws it away, so that there is no
+        # need for qmail-queue.
+        super().__init__(
+            "tcpserver", [GLUE / "run"], self.dir / "output",
+            ready=self._answers, env={
+                "PERDITION_PBS": str(pbs), "RELAY_DB": str(db),
+                "LISTEN": "127.0.0.1", "PORT": str(port),
+                "SMTPD": "mailfront smtp echo relayclient qmail-validate",
+                "SMTP_USER": "", "LOCAL_NAME": "mx.test",
+                "QMAILHOME": str(self.dir / "qmail"),
+                "SMTPGREETING": "mx.test", **(env or {})})
+
+    def _answers(self):
+        with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
+            return smtp.command("QUIT").startswith(b"221")
