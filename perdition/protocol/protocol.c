@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * protocol - the protocols by name.
+ */
+#include "config.h"
+
+#include "perdition/protocol/protocol.h"
+
+#include "common/banned.h"
+
+void
+credentials_clear(struct credentials *creds)
+{
+	secret_wipe(creds, sizeof(*creds));
+}
+
+const struct protocol *
+protocol_find(struct slice name, bool *tls)
+{
+	static const struct {
+		struct slice name;
+		const struct protocol *protocol;
+		bool tls;
+	} names[] = {
+		{ SLICE("imap4"), &protocol_imap4, false },
+		{ SLICE("imap"), &protocol_imap4, false },
+		{ SLICE("imap4s"), &protocol_imap4, true },
+		{ SLICE("imaps"), &protocol_imap4, true },
+		{ SLICE("pop3"), &protocol_pop3, false },
+		{ SLICE("pop3s"), &protocol_pop3, true },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_caseeq(name, names[i].name)) {
+			*tls = names[i].tls;
+			return names[i].protocol;
+		}
+	return NULL;
+}
