@@ -77,7 +77,7 @@ struct play {
 static struct play *playing; /* for the fakes, which get no argument */
 
 static _Noreturn void
-fail(const char *what, const char *detail)
+wrong(const char *what, const char *detail)
 {
 	ck_abort_msg("%s:%u (mode %d): %s: %s", playing->file, playing->line,
 	    (int)playing->mode, what, detail);
@@ -170,7 +170,7 @@ answer_question(struct play *p)
 		session_answered(owner, &a);
 		return true;
 	}
-	fail("no map line for this user", "");
+	wrong("no map line for this user", "");
 }
 
 /* A server's name is known by its address's last byte: its first letter;
@@ -189,7 +189,7 @@ fake_connect(const struct addr *a)
 	if (p->servers == SERVERS_MAX ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
 		fd) == -1)
-		fail("cannot make a server", strerror(errno));
+		wrong("cannot make a server", strerror(errno));
 	snprintf(s->name, sizeof(s->name), "%c", (char)a->ip.s6_addr[15]);
 	s->s.fd = fd[1];
 	p->servers++;
@@ -287,7 +287,7 @@ stream_write(struct play *p, struct stream *s, const char *text, size_t n)
 			return; /* what it says next shows whether that is
 				 * right */
 		if (w != (ssize_t)piece)
-			fail("cannot write", strerror(errno));
+			wrong("cannot write", strerror(errno));
 		settle(p);
 	}
 }
@@ -356,7 +356,7 @@ expect(struct play *p, struct stream *s, const char *pattern, size_t n)
 	used = match(pattern, n, s->got, s->n);
 	if (used < 0) {
 		s->got[s->n < sizeof(s->got) ? s->n : s->n - 1] = '\0';
-		fail("expected other bytes; got", s->got);
+		wrong("expected other bytes; got", s->got);
 	}
 	memmove(s->got, s->got + used, s->n - (size_t)used);
 	s->n -= (size_t)used;
@@ -379,7 +379,7 @@ expect_log(struct play *p, const char *pattern, size_t n)
 		i += len + 1;
 	}
 	p->logged[p->logged_n] = '\0';
-	fail("no such line logged; logged", p->logged);
+	wrong("no such line logged; logged", p->logged);
 }
 
 /* --- the file ----------------------------------------------------------- */
@@ -444,7 +444,7 @@ start(struct play *p)
 	p->started = true;
 	if (config_load_text(
 		&p->config, slice_str(p->config_text), &problems) == -1)
-		fail("config", problems.v[0]);
+		wrong("config", problems.v[0]);
 	option_problems_clear(&problems);
 	ck_assert_int_eq(msg_pair(p->log), 0);
 	p->env.config = &p->config;
@@ -476,7 +476,7 @@ server_named(struct play *p, const char *name, size_t n)
 		if (p->server[i].name[0] == name[0])
 			return &p->server[i].s;
 	(void)n;
-	fail("no connection to this server", name);
+	wrong("no connection to this server", name);
 }
 
 static void
@@ -495,7 +495,7 @@ expect_closed(struct play *p, struct stream *s)
 	settle(p);
 	if (s->n != 0 || !s->ended) {
 		s->got[s->n] = '\0';
-		fail(s->n != 0 ? "bytes before the end" : "not closed", s->got);
+		wrong(s->n != 0 ? "bytes before the end" : "not closed", s->got);
 	}
 }
 
@@ -517,7 +517,7 @@ step_bytes(struct play *p, const char *actor, size_t actor_n, const char *rest)
 		settle(p);
 		s->got[s->n] = '\0';
 		if (s->n != 0 || s->ended)
-			fail("expected nothing", s->got);
+			wrong("expected nothing", s->got);
 		return;
 	}
 	if (strcmp(rest, "(closed)") == 0 && from_proxy) {
@@ -576,11 +576,11 @@ step(struct play *p, char *line)
 		write_pending(p);
 		settle(p);
 		if (memmem(p->logged, p->logged_n, rest, strlen(rest)) != NULL)
-			fail("logged", rest);
+			wrong("logged", rest);
 	} else if (memmem(line, word, "->", 2) != NULL) {
 		step_bytes(p, line, word, rest);
 	} else {
-		fail("no such step", line);
+		wrong("no such step", line);
 	}
 }
 
