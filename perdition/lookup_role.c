@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lookup_role - see lookup_role.h.
+ */
+#include "config.h"
+
+#include "perdition/lookup_role.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/msg.h"
+#include "perdition/logq.h"
+#include "perdition/lookup.h"
+#include "perdition/request.h"
+
+#include "common/banned.h"
+
+/* A worker that takes no answer for so long is stuck; its sessions ask
+ * again or have given up. */
+#define SEND_WAIT_MS 1000
+#define LOG_RETRY_MS 100
+
+struct role {
+	const struct config *config;
+	struct lookup *lookup;
+	struct logq *log;
+	struct pollfd *fds; /* the control channel, then the workers' */
+	unsigned int slots;
+	bool ended;
+	bool log_waits; /* some lines could not be handed on yet */
+	struct lookup_question question;
+	struct lookup_answer answer;
+	char packet[MSG_MAX];
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int
+tell_master(enum request_type type, const char *text)
+{
+	char mem[1024];
+	struct msg_writer w;
+
+	msg_write_init(&w, mem, sizeof(mem));
+	msg_put_u16(&w, (uint16_t)type);
+	if (text != NULL)
+		msg_put_slice(&w, slice_str(text));
+	return w.failed ? -1 : msg_send(ROLE_FD_CONTROL, slice_make(mem, w.n));
+}
+
+static void
+read_control(struct role *r)
+{
+	struct msg_reader in;
+	uint16_t type;
+	ssize_t n = msg_recv(ROLE_FD_CONTROL, r->packet, sizeof(r->packet));
+
+	if (n == -1 && (errno == EAGAIN || errno == EMSGSIZE))
+		return;
+	if (n <= 0) { /* no master, no use */
+		r->ended = true;
+		return;
+	}
+	msg_read_init(&in, slice_make(r->packet, (size_t)n));
+	type = msg_get_u16(&in);
+	if (type == CONTROL_STOP || type == CONTROL_DRAIN)
+		r->ended = true;
+	else
+		log_event(LOG_ERR, "control-unknown", LOG_U64("type", type));
+}
+
+static void
+send_answer(int fd, struct slice packet)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+	if (msg_send(fd, packet) == 0)
+		return;
+	if (errno == EAGAIN && poll(&pfd, 1, SEND_WAIT_MS) == 1 &&
+	    msg_send(fd, packet) == 0)
+		return;
+	log_event(
+	    LOG_WARNING, "lookup-answer-lost", LOG_STR("why", strerror(errno)));
+}
+
+static void
+answer(struct role *r, int fd)
+{
+	struct msg_writer w;
+	long n;
+
+	lookup_ask(r->lookup, &r->question, now_ms(), &r->answer);
+	if (r->answer.status == LOOKUP_FAILED)
+		log_event(LOG_ERR, "lookup-failed",
+		    LOG_SLICE("user",
+			slice_make(r->question.user, r->question.user_len)),
+		    LOG_STR("why", r->answer.text));
+	msg_write_init(&w, r->packet, sizeof(r->packet));
+	msg_put_u16(&w, LOOKUP_ANSWER);
+	n = lookup_answer_write(
+	    &r->answer, r->packet + w.n, sizeof(r->packet) - w.n);
+	if (n == -1) { /* cannot be: every answer is sound and fits */
+		log_event(LOG_ERR, "lookup-answer-unsound");
+		return;
+	}
+	send_answer(fd, slice_make(r->packet, w.n + (size_t)n));
+}
+
+/* One question of a worker, so that none of them waits for another's many. */
+static void
+read_question(struct role *r, struct pollfd *pfd)
+{
+	struct msg_reader in;
+	ssize_t n = msg_recv(pfd->fd, r->packet, sizeof(r->packet));
+
+	if (n == -1 && errno == EAGAIN) /* another lookup process took it */
+		return;
+	if (n == 0 || (n == -1 && errno != EMSGSIZE)) {
+		pfd->fd = -1; /* nobody can ask there any more */
+		return;
+	}
+	msg_read_init(&in, slice_make(r->packet, n < 0 ? 0 : (size_t)n));
+	if (msg_get_u16(&in) != LOOKUP_ASK ||
+	    lookup_question_parse(in.rest, &r->question) == -1 ||
+	    r->question.listener >= r->config->listener_count) {
+		log_event(
+		    LOG_ERR, "lookup-question-malformed", LOG_I64("bytes", n));
+		return;
+	}
+	answer(r, pfd->fd);
+}
+
+static void
+run(struct role *r)
+{
+	while (!r->ended) {
+		int n = poll(r->fds, 1 + (nfds_t)r->slots,
+		    r->log_waits ? LOG_RETRY_MS : -1);
+
+		if (n == -1 && errno != EINTR) {
+			log_event(LOG_ERR, "lookup-poll",
+			    LOG_STR("why", strerror(errno)));
+			return;
+		}
+		for (unsigned int i = 0; n > 0 && i < 1 + r->slots; i++) {
+			if (r->fds[i].revents == 0)
+				continue;
+			if (i == 0)
+				read_control(r);
+			else
+				read_question(r, &r->fds[i]);
+		}
+		r->log_waits = !logq_flush(r->log);
+	}
+}
+
+static int
+open_all(struct role *r, struct err *err)
+{
+	if (r->slots > WORKER_SLOTS)
+		return err_set(err, EINVAL, "%u workers' channels", r->slots);
+	r->fds = calloc(1 + r->slots, sizeof(*r->fds));
+	if (r->fds == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned int i = 0; i < 1 + r->slots; i++) {
+		r->fds[i].fd =
+		    i == 0 ? ROLE_FD_CONTROL : ROLE_FD_FIRST + (int)i - 1;
+		r->fds[i].events = POLLIN;
+	}
+	return lookup_open(&r->lookup, r->config, NULL, err);
+}
+
+int
+lookup_role_run(
+    const struct config *config, unsigned int slots, struct err *err)
+{
+	struct role *r = calloc(1, sizeof(*r));
+	int ret = -1;
+
+	if (r == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	r->config = config;
+	r->slots = slots;
+	r->log = logq_open(ROLE_FD_LOG);
+	if (r->log == NULL) {
+		err_set(err, errno, "log channel: %s", strerror(errno));
+		goto out;
+	}
+	logq_install(r->log);
+	if (open_all(r, err) == -1)
+		goto out;
+	if (tell_master(CONTROL_READY, NULL) == -1) {
+		err_set(err, errno, "control channel: %s", strerror(errno));
+		goto out;
+	}
+	run(r);
+	ret = 0;
+out:
+	if (ret == -1)
+		tell_master(CONTROL_FAILED, err->msg);
+	lookup_close(&r->lookup);
+	if (r->log != NULL)
+		logq_close(&r->log);
+	free(r->fds);
+	free(r);
+	return ret;
+}
