@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * stub_server - the least that an IMAP4 or POP3 real-server can be, so that a
+ * benchmark measures the proxy before it.
+ *
+ * usage: stub_server imap4|pop3
+ * Prints its port, then serves until it is killed.  Every user and password is
+ * right.  Answers a line at a time; knows greeting, login, NOOP and LOGOUT or
+ * QUIT.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/slice.h"
+
+#include "common/banned.h"
+
+#define FD_MAX 262144
+
+static bool imap;
+
+static void
+say(int fd, struct slice text)
+{
+	/* So short that it always fits. */
+	if (send(fd, text.p, text.n, MSG_NOSIGNAL) == -1)
+		perror("send");
+}
+
+static void
+answer_imap(int fd, struct slice line)
+{
+	char reply[256];
+	struct slice tag, verb, rest = line;
+	int n;
+
+	slice_cut(&rest, ' ', &tag);
+	slice_cut(&rest, ' ', &verb);
+	if (tag.n > 64)
+		tag.n = 64;
+	if (slice_starts(verb, SLICE("LOGOUT"))) {
+		n = snprintf(reply, sizeof(reply),
+		    "* BYE bye\r\n%.*s OK done\r\n", (int)tag.n, tag.p);
+	} else if (slice_starts(verb, SLICE("LOGIN"))) {
+		n = snprintf(reply, sizeof(reply),
+		    "%.*s OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n",
+		    (int)tag.n, tag.p);
+	} else {
+		n = snprintf(reply, sizeof(reply), "%.*s OK done\r\n",
+		    (int)tag.n, tag.p);
+	}
+	say(fd, slice_make(reply, (size_t)n));
+}
+
+static void
+leave(int fd)
+{
+	close(fd);
+}
+
+static void
+serve(int fd)
+{
+	char mem[4096];
+	ssize_t r = recv(fd, mem, sizeof(mem), 0);
+	struct slice in, line;
+
+	if (r <= 0) {
+		leave(fd);
+		return;
+	}
+	in = slice_make(mem, (size_t)r);
+	while (in.n > 0) {
+		slice_cut(&in, '\n', &line);
+		if (imap)
+			answer_imap(fd, line);
+		else
+			say(fd, SLICE("+OK\r\n"));
+	}
+}
+
+static void
+welcome(int epoll, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+	int on = 1;
+
+	if (fd >= FD_MAX || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
+		close(fd);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	say(fd, imap ? SLICE("* OK [CAPABILITY IMAP4rev1 LITERAL+] stub\r\n")
+		     : SLICE("+OK stub\r\n"));
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t n = sizeof(sin);
+	struct rlimit files;
+	struct epoll_event ev = { .events = EPOLLIN };
+	int on = 1, l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int epoll = epoll_create1(0);
+
+	imap = argc > 1 && strcmp(argv[1], "imap4") == 0;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	ev.data.fd = l;
+	if (bind(l, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    listen(l, 4096) == -1 ||
+	    getsockname(l, (struct sockaddr *)&sin, &n) == -1 ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, l, &ev) == -1) {
+		perror("stub_server");
+		return EXIT_FAILURE;
+	}
+	printf("%d\n", ntohs(sin.sin_port));
+	fflush(stdout);
+	for (;;) {
+		struct epoll_event events[256];
+		int k = epoll_wait(epoll, events, 256, -1);
+
+		for (int i = 0; i < k; i++) {
+			int fd;
+
+			if (events[i].data.fd != l) {
+				serve(events[i].data.fd);
+				continue;
+			}
+			while (
+			    (fd = accept4(l, NULL, NULL, SOCK_NONBLOCK)) != -1)
+				welcome(epoll, fd);
+		}
+	}
+}
