@@ -7,10 +7,15 @@
  * take the same path as the user's text.  Knows no program's options.
  *
  * Configuration file: one "key value" a line; key is the long or the
- * one-letter name without dashes.  '#' starts a comment unless escaped.  A
- * backslash before the end of line joins lines, before any other character it
- * makes that literal; text in single quotes is literal; in double quotes all
- * but the single quote is literal.  White space in values need not be quoted.
+ * one-letter name without dashes.  '#' starts a comment, to the end of the
+ * physical line, unless it is escaped or quoted.  A backslash before the end
+ * of line joins lines, before any other character it makes that literal; text
+ * in single quotes is literal, line ends too; in double quotes all but the
+ * single quote is literal (so a backslash is, and single quotes may stand
+ * inside double ones, to hold a double quote).  White space ends a key unless
+ * quoted or escaped; in values it need not be quoted, but what stands unquoted
+ * around a value is not part of it.  "" is an empty value, which is not the
+ * same as none.
  */
 #ifndef COMMON_OPTION_H
 #define COMMON_OPTION_H
@@ -30,8 +35,10 @@ struct option_def;
  * parse: text (NUL-terminated) into the field, whose former content is
  *        replaced (option_strings: added to).  0, or -1 with err set to
  *        what was expected ("a number from 0 to 65535").
+ *        text is never NULL; a bool that stands alone is given "true".
  * print: the field as text that parse takes back; for a list, element i.
- *        Returns length, or -1 when there is no (further) value.
+ *        Returns its length, or -1 when there is no (further) value; when
+ *        that is cap or more, out holds what fits, as with snprintf(3).
  * clear: frees what the field holds and zeroes it.
  */
 struct option_type {
@@ -78,7 +85,7 @@ struct option_def {
 	const char *help;  /* full sentences, plain text */
 	const char *group; /* heading in --help and manual page */
 	const struct option_names *names;
-	uint64_t min, max; /* numbers; both 0: no bound but the type's */
+	uint64_t min, max; /* numbers; max 0: no bound but the type's */
 	unsigned int flags;
 	const char *alias_of; /* long name that this one stands for, or NULL */
 };
@@ -111,12 +118,20 @@ struct option_state *option_state_create(const struct option_table *,
 void option_state_destroy(struct option_state **);
 
 /*
+ * An option of a kind that is not "many" may be given once in each of these
+ * readings; a later file wins over an earlier one, and the values of a "many"
+ * option in the winning reading replace all others.  Deprecated options are
+ * logged as warnings by option_read_argv() and option_read_file().
+ *
  * Long options with one or two words ("--timeout 30", "--timeout=30"),
  * unambiguous prefixes of long names, bundled letters, "--" ends.  *first is
  * set to the index in argv of the first operand.  0, or -1 with problems.
  */
 int option_read_argv(struct option_state *, int argc, char *const argv[],
     int *first, struct option_problems *);
+
+#define OPTION_FILE_MAX (1024 * 1024) /* bytes */
+#define OPTION_PROBLEMS_MAX 100       /* of one file; then it is given up */
 
 /* 0, or -1 with problems (all of the file's, not just the first).  path is
  * also the name in messages. */
@@ -137,9 +152,10 @@ void option_clear(const struct option_table *, void *config);
 
 /*
  * Writers.  help: --help.  dump: the effective configuration as a file that
- * option_read_text() reads back to the same values; secrets: with options
- * marked OPTION_SECRET.  man: the OPTIONS section in man(7) macros.
- * sample: a commented sample file with every option at its default.
+ * option_read_text() reads back to the same values (OPTION_COMMAND is left
+ * out); secrets: with options marked OPTION_SECRET.  man: the OPTIONS section
+ * in man(7) macros.  sample: a commented sample file with every option at its
+ * default.
  * 0, or -1 with errno of the stream.
  */
 int option_write_help(const struct option_table *, FILE *);
@@ -150,16 +166,17 @@ int option_write_sample(const struct option_table *, FILE *);
 
 /*
  * The file syntax without the options, for popmap.re and its like: the next
- * logical line of *text, unquoted and joined, is cut into its first word and
- * the rest.  literal[i] (may be NULL) tells for each byte of rest whether it
- * was quoted or escaped.  Returns 1, 0 at the end, or -1 with err (unclosed
- * quote); *line counts physical lines and names the one it began on.
+ * logical line of *text that is not blank, unquoted and joined, is cut into
+ * its first word and the rest.  *line is the number of the physical line that
+ * *text begins with (1 at the start) and is kept so.
+ * Returns 1, 0 at the end, or -1 with err (unclosed quote, NUL byte, ENOMEM):
+ * then *line is where the trouble is and *text is empty.
  */
 struct option_line {
-	unsigned int line;   /* 1 is the first */
-	char *key, *value;   /* NUL-terminated, malloc'ed */
+	unsigned int line, column;  /* where the key begins; 1 is the first */
+	char *key, *value;          /* no NUL inside, one behind; malloc'ed */
 	size_t key_len, value_len;
-	unsigned int value_column; /* 1 is the first */
+	unsigned int value_line, value_column; /* 0: there is no value */
 };
 int option_line_next(struct slice *text, unsigned int *line,
     struct option_line *out, struct err *);
