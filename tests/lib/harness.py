@@ -96,8 +96,9 @@ class Daemon:
     """
 
     def __init__(self, name, argv, log, ready=None, env=None, cwd=None,
-                 prefix=()):
+                 prefix=(), deadline=DEADLINE):
         self.name = name
+        self.deadline = deadline  # for becoming ready
         self.argv = [str(a) for a in (*prefix, *argv)]
         self.log = pathlib.Path(log)
         self.ready = ready
@@ -112,7 +113,8 @@ class Daemon:
                 env=self.env, cwd=self.cwd, start_new_session=True)
         if self.ready:
             try:
-                wait_for(f"{self.name} ready", self._is_ready)
+                wait_for(f"{self.name} ready", self._is_ready,
+                         self.deadline)
             except BaseException as error:
                 self.stop(signal.SIGKILL)
                 raise Timeout(f"{error}\n{self.tail()}") from None
