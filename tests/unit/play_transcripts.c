@@ -393,15 +393,15 @@ hex(char c)
 	return at == NULL ? -1 : (int)(at - digits);
 }
 
-/* \r \n \t \\ \* \xHH; {text*N} repeats; a bare '*' becomes \001. */
+/* See README; wild: a bare '*' becomes \001. */
 static size_t
-unescape(const char *in, char *out)
+unescape(const char *in, char *out, bool wild)
 {
 	size_t n = 0, from = 0;
 
 	while (*in != '\0') {
 		ck_assert_uint_lt(n, TEXT_MAX - 1);
-		if (*in == '*') {
+		if (*in == '*' && wild) {
 			out[n++] = '\001';
 			in++;
 		} else if (strncmp(in, "<<", 2) == 0) {
@@ -470,13 +470,26 @@ start(struct play *p)
 }
 
 static struct stream *
-server_named(struct play *p, const char *name, size_t n)
+find_server(struct play *p, char name)
 {
 	for (size_t i = p->servers; i-- > 0;)
-		if (p->server[i].name[0] == name[0])
+		if (p->server[i].name[0] == name)
 			return &p->server[i].s;
-	(void)n;
-	wrong("no connection to this server", name);
+	return NULL;
+}
+
+static struct stream *
+server_named(struct play *p, const char *name)
+{
+	struct stream *s = find_server(p, name[0]);
+
+	if (s == NULL) { /* what was said last may call it */
+		write_pending(p);
+		s = find_server(p, name[0]);
+	}
+	if (s == NULL)
+		wrong("no connection to this server", name);
+	return s;
 }
 
 static void
@@ -509,7 +522,7 @@ step_bytes(struct play *p, const char *actor, size_t actor_n, const char *rest)
 	const char *peer = from_proxy ? arrow + 2 : actor;
 	struct stream *s = strncmp(peer, "client", 6) == 0
 			       ? &p->client
-			       : server_named(p, peer, 1);
+			       : server_named(p, peer);
 	size_t n;
 
 	if (strcmp(rest, "(nothing)") == 0) {
@@ -534,7 +547,7 @@ step_bytes(struct play *p, const char *actor, size_t actor_n, const char *rest)
 		settle(p);
 		return;
 	}
-	n = unescape(rest, text);
+	n = unescape(rest, text, from_proxy);
 	if (from_proxy)
 		expect(p, s, text, n);
 	else
@@ -571,7 +584,7 @@ step(struct play *p, char *line)
 		loop_fake_pass(p->env.loop, strtoul(line + 2, NULL, 10) * 1000);
 		settle(p);
 	} else if (strncmp(line, "log", word) == 0) {
-		expect_log(p, text, unescape(rest, text));
+		expect_log(p, text, unescape(rest, text, true));
 	} else if (strncmp(line, "nolog", word) == 0) {
 		write_pending(p);
 		settle(p);
