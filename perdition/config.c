@@ -137,6 +137,10 @@ warn(const struct config *c)
 		log_event(LOG_WARNING, "config",
 		    LOG_STR("option", "log_passwd"),
 		    LOG_STR("text", "no password is ever logged"));
+	if (c->capability[0] != '\0')
+		log_event(LOG_WARNING, "config",
+		    LOG_STR("option", "capability"),
+		    LOG_STR("text", "deprecated: use the protocol's own"));
 	if (c->ssl_listen_compression)
 		log_event(LOG_WARNING, "config",
 		    LOG_STR("option", "ssl_listen_compression"),

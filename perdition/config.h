@@ -118,6 +118,7 @@ struct config {
 	uint16_t out_port;      /* outgoing_port; 0: the protocol's */
 	char **query_keys;      /* NULL-terminated; NULL: the user name */
 	char *host;             /* uname's node name, for no_bind_banner */
+	bool pid_file_set;      /* by the administrator, not by default */
 };
 
 extern const struct option_table config_options;

@@ -556,7 +556,9 @@ config_finish(struct config *c, const struct option_state *state,
 	c->host = strdup(uname(&un) == 0 ? un.nodename : "localhost");
 	if (c->host == NULL)
 		out_of_memory(&f);
-	if (state != NULL)
+	if (state != NULL) {
+		c->pid_file_set = option_set_where(state, "pid_file") != NULL;
 		check_rest(&f);
+	}
 	return f.bad ? -1 : 0;
 }

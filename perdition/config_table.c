@@ -267,8 +267,7 @@ static const struct option_def defs[] = {
 		"address that the client connected to." },
 	{ .name = "capability", .letter = 'I', .type = &option_string,
 	    .offset = FIELD(capability), .dflt = "", .group = G_DIALOGUE,
-	    .flags = OPTION_DEPRECATED,
-	    .help = "Use imap_capability, pop_capability or "
+	    .help = "Deprecated. Use imap_capability, pop_capability or "
 		"managesieve_capability, which win over this one." },
 	{ .name = "imap_capability", .type = &option_string,
 	    .offset = FIELD(imap_capability), .dflt = "", .group = G_DIALOGUE,

@@ -6,12 +6,19 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "perdition/config.h"
+#include "perdition/master.h"
+#include "perdition/role.h"
 
 #include "common/banned.h"
 
@@ -39,17 +46,47 @@ generate(const char *what)
 	return EX_USAGE;
 }
 
-static void
-tell(const struct option_problems *problems)
+/* A client's connection, and not systemd's journal or a terminal. */
+static bool
+is_connection(int fd)
 {
-	size_t i;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
 
-	for (i = 0; i < problems->n; i++)
-		fprintf(stderr, "perdition: %s\n", problems->v[i]);
+	return getpeername(fd, (struct sockaddr *)&ss, &len) == 0 &&
+	       (ss.ss_family == AF_INET || ss.ss_family == AF_INET6);
+}
+
+static void
+tell(const char *text)
+{
+	/* Below inetd all three descriptors are the client. */
+	if (is_connection(STDERR_FILENO))
+		syslog(LOG_MAIL | LOG_ERR, "%s", text);
+	else
+		fprintf(stderr, "perdition: %s\n", text);
 }
 
 static int
-run(const struct config *c)
+serve(struct config *c, int argc, char *argv[])
+{
+	struct err err;
+	struct stat st;
+	int status;
+
+	if (!c->inetd_mode && !is_connection(STDIN_FILENO))
+		return master_run(c, argc, argv);
+	if (fstat(STDIN_FILENO, &st) == -1 || !S_ISSOCK(st.st_mode)) {
+		tell("inetd_mode: standard input is not a socket");
+		return EX_USAGE;
+	}
+	status = inetd_run(c, argv[0], &err);
+	tell(err.msg);
+	return status;
+}
+
+static int
+run(struct config *c, int argc, char *argv[])
 {
 	if (c->help)
 		return written(option_write_help(&config_options, stdout));
@@ -60,7 +97,23 @@ run(const struct config *c)
 	if (c->dump_config)
 		return written(
 		    option_write_dump(&config_options, c, true, stdout));
-	return 0;
+	if (c->check_config)
+		return 0;
+	return serve(c, argc, argv);
+}
+
+/* A service may be started with these closed; what is opened next must not
+ * take their place. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
 }
 
 int
@@ -68,15 +121,20 @@ main(int argc, char *argv[])
 {
 	struct option_problems problems = { NULL, 0 };
 	struct config config = { .help = false };
+	size_t i;
 	int ret;
 
+	fill_standard_descriptors();
+	if (argc > 1 && strcmp(argv[1], "--role") == 0)
+		return role_main(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--generate") == 0)
 		return generate(argv[2]);
 	ret = config_load(&config, argc, argv, &problems);
-	if (ret == 0)
-		ret = run(&config);
-	tell(&problems);
+	for (i = 0; i < problems.n; i++)
+		tell(problems.v[i]);
 	option_problems_clear(&problems);
+	if (ret == 0)
+		ret = run(&config, argc, argv);
 	config_clear(&config);
 	return ret;
 }

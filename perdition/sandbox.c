@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sandbox - the system calls that a worker may make.
+ *
+ * The list was made by running workers under strace(1) and by what libuv and
+ * glibc do on rarer paths.  A call that is not here means that the worker is
+ * no longer ours: it is killed, and the master logs the signal.  Where glibc
+ * tries a file and can do without, the call fails instead.
+ */
+#include "config.h"
+
+#include "perdition/role.h"
+
+#include <errno.h>
+
+#include "common/log.h"
+
+#if defined(HAVE_SECCOMP) && !defined(SANITIZE)
+
+#include <fcntl.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "common/banned.h"
+
+static const int allowed[] = {
+	/* sockets */
+	SCMP_SYS(accept),
+	SCMP_SYS(accept4),
+	SCMP_SYS(bind),
+	SCMP_SYS(connect),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmmsg),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(shutdown),
+	/* bytes and descriptors */
+	SCMP_SYS(close),
+	SCMP_SYS(dup),
+	SCMP_SYS(dup3),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(fstat),
+	SCMP_SYS(lseek),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(read),
+	SCMP_SYS(readv),
+	SCMP_SYS(splice),
+	SCMP_SYS(tee),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
+	SCMP_SYS(ioctl),
+	/* waiting */
+	SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(futex),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(timerfd_create),
+	SCMP_SYS(timerfd_settime),
+	/* time, chance, self */
+	SCMP_SYS(clock_getres),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(getegid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(gettid),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(getuid),
+	SCMP_SYS(prlimit64),
+	SCMP_SYS(getrlimit),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(sysinfo),
+	SCMP_SYS(uname),
+	/* memory; mmap and mprotect below */
+	SCMP_SYS(brk),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(rseq),
+	SCMP_SYS(set_robust_list),
+	/* signals and the end */
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(tgkill),
+};
+
+static const int failing[] = {
+	SCMP_SYS(access),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2),
+
+	SCMP_SYS(open),
+	SCMP_SYS(openat),
+	SCMP_SYS(readlink),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(stat),
+	SCMP_SYS(lstat),
+	SCMP_SYS(statx),
+	SCMP_SYS(prctl),
+};
+
+static int
+add_rules(scmp_filter_ctx ctx)
+{
+	size_t i;
+	int error = 0;
+
+	for (i = 0; error == 0 && i < sizeof(allowed) / sizeof(*allowed); i++)
+		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (i = 0; error == 0 && i < sizeof(failing) / sizeof(*failing); i++)
+		error = seccomp_rule_add(
+		    ctx, SCMP_ACT_ERRNO(EACCES), failing[i], 0);
+	if (error == 0)
+		error = seccomp_rule_add(
+		    ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0);
+	return error;
+}
+
+/* Only the network, and no memory that can be executed. */
+static int
+add_narrow_rules(scmp_filter_ctx ctx)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	size_t i;
+	int error = 0;
+
+	for (i = 0; error == 0 && i < sizeof(families) / sizeof(*families); i++)
+		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket),
+		    1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+	if (error == 0)
+		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (error == 0)
+		error =
+		    seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* fstat(3) is newfstatat(2) without a name. */
+	if (error == 0)
+		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
+		    SCMP_SYS(newfstatat), 1,
+		    SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
+	if (error == 0)
+		error = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES),
+		    SCMP_SYS(newfstatat), 1,
+		    SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0));
+	return error;
+}
+
+int
+role_sandbox(struct err *err)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int error;
+
+	if (ctx == NULL)
+		return err_set(err, ENOMEM, "seccomp: out of memory");
+	error = add_rules(ctx);
+	if (error == 0)
+		error = add_narrow_rules(ctx);
+	if (error == 0)
+		error = seccomp_load(ctx);
+	seccomp_release(ctx);
+	/* A kernel or a container without it: what it protects from has not
+	 * happened yet, so mail goes on. */
+	if (error != 0)
+		log_event(LOG_DEBUG, "confine", LOG_STR("skipped", "seccomp"),
+		    LOG_STR("reason", strerror(-error)));
+	return 0;
+}
+
+#else
+
+#include "common/banned.h"
+
+int
+role_sandbox(struct err *err)
+{
+	(void)err;
+	return 0;
+}
+
+#endif
