@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Fuzz target: what a real-server says during a login.
+ */
+#include "config.h"
+
+#include "perdition/protocol/fuzz_protocol.h"
+
+#include "common/banned.h"
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	fuzz_server(&protocol_imap4, data, size);
+	return 0;
+}
