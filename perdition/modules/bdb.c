@@ -53,8 +53,12 @@ fail(struct popmap *map, int code, struct popmap_error *err)
 static void
 close_db(struct popmap *map)
 {
-	if (map->db != NULL)
-		map->db->close(map->db, DB_NOSYNC);
+	if (map->db == NULL)
+		return;
+	/* A page whose checksum is wrong puts the library into a panic, in
+	 * which it would not even free what it holds. */
+	map->db->dbenv->set_flags(map->db->dbenv, DB_NOPANIC, 1);
+	map->db->close(map->db, DB_NOSYNC);
 	map->db = NULL;
 }
 

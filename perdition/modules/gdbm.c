@@ -9,6 +9,7 @@
 #include <gdbm.h>
 #include <errno.h>
 #include <limits.h>
+#include <setjmp.h>
 #include <stdlib.h>
 
 #include "perdition/modules/map_answer.h"
@@ -26,12 +27,19 @@ struct popmap {
 	GDBM_FILE db;
 };
 
-/* The library ends the process on some errors unless it can tell somebody;
- * once told, it returns the error as usual. */
+/*
+ * On some errors, a file cut short among them, the library calls this and
+ * then ends the process, so it must not return.  It hands over nothing but a
+ * text, hence the file-scope variables; one call runs at a time.
+ */
+static jmp_buf escape;
+static const char *escape_text;
+
 static void
-told(const char *text)
+fatal(const char *text)
 {
-	(void)text;
+	escape_text = text;
+	longjmp(escape, 1);
 }
 
 static void
@@ -47,10 +55,12 @@ open_db(void *arg, struct popmap_error *err)
 {
 	struct popmap *map = arg;
 	close_db(map);
+	if (setjmp(escape) != 0)
+		return map_error(err, "%s: %s", map->file.path, escape_text);
 	/* map_file holds the lock.  Not mapped: a file that is cut short
 	 * under us would be SIGBUS. */
 	map->db = gdbm_open(map->file.path, 0,
-	    GDBM_READER | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC, 0, told);
+	    GDBM_READER | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC, 0, fatal);
 	if (map->db == NULL)
 		return map_error(
 		    err, "%s: %s", map->file.path, gdbm_strerror(gdbm_errno));
@@ -105,6 +115,10 @@ get(struct popmap *map, struct popmap_text text, struct popmap_answer *answer,
 	/* The library takes a key that is not const and does not change it. */
 	key.dptr = (char *)(uintptr_t)text.p;
 	key.dsize = (int)text.n;
+	if (setjmp(escape) != 0) {
+		close_db(map);
+		return map_error(err, "%s: %s", map->file.path, escape_text);
+	}
 	value = gdbm_fetch(map->db, key);
 	if (value.dptr == NULL) {
 		gdbm_error code = gdbm_errno;

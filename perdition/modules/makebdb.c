@@ -21,6 +21,15 @@ fail(struct err *err, const char *what, int code)
 	return err_set(err, code, "%s: %s", what, db_strerror(code));
 }
 
+/* What the library would tell standard error; db_strerror() is enough. */
+static void
+hush(const DB_ENV *env, const char *prefix, const char *text)
+{
+	(void)env;
+	(void)prefix;
+	(void)text;
+}
+
 static struct map_writer *
 bdb_create(const char *path, size_t n, struct err *err)
 {
@@ -31,6 +40,7 @@ bdb_create(const char *path, size_t n, struct err *err)
 		fail(err, "db_create", code);
 		return NULL;
 	}
+	db->set_errcall(db, hush);
 	code = db->set_flags(db, DB_CHKSUM);
 	if (code == 0 && n > 0 && n <= UINT_MAX)
 		code = db->set_h_nelem(db, (u_int32_t)n);

@@ -7,35 +7,55 @@
 #include <gdbm.h>
 #include <errno.h>
 #include <limits.h>
+#include <setjmp.h>
+#include <stdlib.h>
 
 #include "perdition/modules/map_tool.h"
 
 #include "common/banned.h"
 
-/* The library ends the process on some errors unless it can tell somebody;
- * once told, it returns the error as usual. */
+/*
+ * On some errors, a full disk among them, the library calls this and then
+ * ends the process, so it must not return: the temporary file is still there.
+ */
+static jmp_buf escape;
+
 static void
-told(const char *text)
+fatal(const char *text)
 {
-	(void)text;
+	(void)text; /* gdbm_errno and errno say more */
+	longjmp(escape, 1);
 }
 
 static int
 fail(struct err *err, const char *what)
 {
-	return err_set(err, EIO, "%s: %s", what, gdbm_strerror(gdbm_errno));
+	int code = errno;
+
+	if (!gdbm_check_syserr(gdbm_errno) || code == 0)
+		return err_set(
+		    err, EIO, "%s: %s", what, gdbm_strerror(gdbm_errno));
+	return err_set(err, code, "%s: %s: %s", what, gdbm_strerror(gdbm_errno),
+	    strerror(code));
 }
+
+/* Of static storage, for what longjmp(3) may do to automatic variables. */
+static struct map_writer {
+	GDBM_FILE db;
+	bool failed; /* closing it would only fail again */
+} writer;
 
 static struct map_writer *
 map_create(const char *path, size_t n, struct err *err)
 {
-	GDBM_FILE db =
-	    gdbm_open(path, 0, GDBM_NEWDB | GDBM_CLOEXEC, 0600, told);
-
 	(void)n;
-	if (db == NULL)
-		fail(err, path);
-	return (struct map_writer *)db;
+	if (setjmp(escape) == 0)
+		writer.db =
+		    gdbm_open(path, 0, GDBM_NEWDB | GDBM_CLOEXEC, 0600, fatal);
+	if (writer.db != NULL)
+		return &writer;
+	fail(err, path);
+	return NULL;
 }
 
 static int
@@ -48,7 +68,7 @@ map_put(
 
 	if (key.n > INT_MAX || value.n > INT_MAX)
 		return err_set(err, EMSGSIZE, "line too long");
-	if (gdbm_store((GDBM_FILE)w, k, v, GDBM_INSERT) != 0)
+	if (setjmp(escape) != 0 || gdbm_store(w->db, k, v, GDBM_INSERT) != 0)
 		return fail(err, "writing");
 	return 0;
 }
@@ -56,7 +76,11 @@ map_put(
 static int
 map_close(struct map_writer *w, struct err *err)
 {
-	return gdbm_close((GDBM_FILE)w) == 0 ? 0 : fail(err, "writing");
+	if (w->failed)
+		return -1;
+	if (setjmp(escape) == 0 && gdbm_close(w->db) == 0)
+		return 0;
+	return fail(err, "writing");
 }
 
 int

@@ -21,7 +21,8 @@ struct map_tool {
 	struct map_writer *(*create)(const char *path, size_t n, struct err *);
 	int (*put)(struct map_writer *, struct slice key, struct slice value,
 	    struct err *);
-	/* Writes out and frees.  0, or -1 with err. */
+	/* Writes out and frees, also after a put that failed, whose err then
+	 * holds.  0, or -1 with err. */
 	int (*close)(struct map_writer *, struct err *);
 };
 

@@ -401,12 +401,15 @@ regex_lookup(struct popmap *map, const struct popmap_query *q,
     struct popmap_answer *answer, struct popmap_error *err)
 {
 	regmatch_t m[GROUPS];
-	const char *key = q->key.n == 0 ? "" : q->key.p;
+	char key[KEY_MAX_BYTES + 1];
 
 	answer->n = 0;
 	if (q->key.n > KEY_MAX_BYTES)
 		return map_error(err, "%s: key longer than %d bytes", map->path,
 		    KEY_MAX_BYTES);
+	if (q->key.n > 0)
+		memcpy(key, q->key.p, q->key.n);
+	key[q->key.n] = '\0';
 	for (size_t i = 0; i < map->n; i++) {
 		const struct rule *rule = &map->rules[i];
 		int code;
