@@ -87,7 +87,8 @@ option_unknown(const struct option_table *table, const char *at,
 	struct slice rest = name, head;
 
 	option_shown(name, shown);
-	if (slice_cut(&rest, '=', &head) && option_find(table, head) != NULL)
+	if (slice_cut(&rest, '=', &head) &&
+	    option_find_key(table, head) != NULL)
 		option_problems_add(problems,
 		    "%s: unknown option %s; is white space meant instead of "
 		    "the \"=\"?",

@@ -42,8 +42,9 @@ struct option_def;
  * clear: frees what the field holds and zeroes it.
  */
 struct option_type {
-	const char *arg; /* "SECONDS" in --help; NULL: takes no argument (bool) */
-	bool many;       /* may be given more than once, values add up */
+	const char
+	    *arg;  /* "SECONDS" in --help; NULL: takes no argument (bool) */
+	bool many; /* may be given more than once, values add up */
 	int (*parse)(const struct option_def *, void *field, const char *text,
 	    struct err *);
 	int (*print)(const struct option_def *, const void *field, size_t i,
@@ -61,19 +62,23 @@ struct option_list { /* field of option_strings */
 	size_t n;
 };
 
-extern const struct option_type option_bool;    /* bool */
-extern const struct option_type option_uint;    /* unsigned int; min..max */
-extern const struct option_type option_seconds; /* unsigned int; min..max; also 5m 2h 1d */
-extern const struct option_type option_string;  /* char *, NULL only before defaults */
+extern const struct option_type option_bool; /* bool */
+extern const struct option_type option_uint; /* unsigned int; min..max */
+extern const struct option_type
+    option_seconds; /* unsigned int; min..max; also 5m 2h 1d */
+extern const struct option_type
+    option_string; /* char *, NULL only before defaults */
 extern const struct option_type option_path;    /* the same; shown as FILE */
 extern const struct option_type option_strings; /* struct option_list; many */
 extern const struct option_type option_enum;    /* unsigned int; one of names */
-extern const struct option_type option_set;     /* unsigned int; names, comma-separated, or-ed */
+extern const struct option_type
+    option_set; /* unsigned int; names, comma-separated, or-ed */
 
 #define OPTION_HIDDEN 1u     /* not in --help, manual page, sample file */
 #define OPTION_DEPRECATED 2u /* works; a warning tells what to use instead */
 #define OPTION_COMMAND 4u    /* only on the command line (help, config_file) */
-#define OPTION_SECRET 8u     /* --dump_config shows it, option_dump for roles may not */
+#define OPTION_SECRET                                                          \
+	8u /* --dump_config shows it, option_dump for roles may not */
 
 struct option_def {
 	const char *name; /* long name; '-' and '_' are the same on input */
@@ -135,11 +140,11 @@ int option_read_argv(struct option_state *, int argc, char *const argv[],
 
 /* 0, or -1 with problems (all of the file's, not just the first).  path is
  * also the name in messages. */
-int option_read_file(struct option_state *, const char *path,
-    struct option_problems *);
+int option_read_file(
+    struct option_state *, const char *path, struct option_problems *);
 /* The same from memory; name stands in messages. */
-int option_read_text(struct option_state *, struct slice text,
-    const char *name, struct option_problems *);
+int option_read_text(struct option_state *, struct slice text, const char *name,
+    struct option_problems *);
 
 /* Gives every option that was not set its default, from text. */
 int option_apply_defaults(struct option_state *, struct option_problems *);
@@ -159,8 +164,8 @@ void option_clear(const struct option_table *, void *config);
  * 0, or -1 with errno of the stream.
  */
 int option_write_help(const struct option_table *, FILE *);
-int option_write_dump(const struct option_table *, const void *config,
-    bool secrets, FILE *);
+int option_write_dump(
+    const struct option_table *, const void *config, bool secrets, FILE *);
 int option_write_man(const struct option_table *, FILE *);
 int option_write_sample(const struct option_table *, FILE *);
 
@@ -173,8 +178,8 @@ int option_write_sample(const struct option_table *, FILE *);
  * then *line is where the trouble is and *text is empty.
  */
 struct option_line {
-	unsigned int line, column;  /* where the key begins; 1 is the first */
-	char *key, *value;          /* no NUL inside, one behind; malloc'ed */
+	unsigned int line, column; /* where the key begins; 1 is the first */
+	char *key, *value;         /* no NUL inside, one behind; malloc'ed */
 	size_t key_len, value_len;
 	unsigned int value_line, value_column; /* 0: there is no value */
 };

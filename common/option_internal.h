@@ -13,6 +13,9 @@
 /* By long name, '-' and '_' alike; NULL for none. */
 const struct option_def *option_find(const struct option_table *, struct slice);
 const struct option_def *option_find_letter(const struct option_table *, char);
+/* The key of a configuration file: one or the other. */
+const struct option_def *option_find_key(
+    const struct option_table *, struct slice);
 
 /*
  * By an unambiguous beginning of a long name, or the whole of one.  NULL for

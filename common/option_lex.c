@@ -16,9 +16,9 @@
 struct reader {
 	struct option_lex *lex;
 	bool in_single, in_double;
-	struct option_lex begin; /* of the line */
-	struct option_lex quote; /* where the open quote stands */
-	bool spans;              /* a line end was quoted */
+	struct option_lex begin;       /* of the line */
+	struct option_lex single, dbl; /* where the open quotes stand */
+	bool spans; /* a line end was in quotes that are closed */
 };
 
 enum token {
@@ -68,23 +68,29 @@ line_end(struct slice s)
 	return slice_starts(s, SLICE("\r\n")) ? 2 : 0;
 }
 
-static void
-open_quote(struct reader *r, bool *which)
-{
-	*which = true;
-	r->quote = *r->lex;
-}
-
 static enum token
 take(struct reader *r, char *c)
 {
 	*c = r->lex->rest.p[0];
 	if (*c == '\0')
 		return TOKEN_FAILED;
-	if (*c == '\n')
-		r->spans = true;
 	advance(r->lex, 1);
 	return TOKEN_BYTE;
+}
+
+static void
+open_quote(struct reader *r, bool *which, struct option_lex *where)
+{
+	*which = true;
+	*where = *r->lex;
+}
+
+static void
+close_quote(struct reader *r, bool *which, const struct option_lex *where)
+{
+	*which = false;
+	if (where->line != r->lex->line)
+		r->spans = true;
 }
 
 static enum token
@@ -94,11 +100,11 @@ next_quoted(struct reader *r, char *c)
 
 	if (q == '\'') {
 		if (r->in_single)
-			r->in_single = false;
+			close_quote(r, &r->in_single, &r->single);
 		else
-			open_quote(r, &r->in_single);
+			open_quote(r, &r->in_single, &r->single);
 	} else if (q == '"' && !r->in_single) {
-		r->in_double = false;
+		close_quote(r, &r->in_double, &r->dbl);
 	} else {
 		return take(r, c);
 	}
@@ -138,10 +144,10 @@ next(struct reader *r, char *c)
 		advance(lex, 1);
 		return take(r, c);
 	case '\'':
-		open_quote(r, &r->in_single);
+		open_quote(r, &r->in_single, &r->single);
 		break;
 	case '"':
-		open_quote(r, &r->in_double);
+		open_quote(r, &r->in_double, &r->dbl);
 		break;
 	default:
 		return take(r, c) == TOKEN_FAILED ? TOKEN_FAILED
@@ -273,22 +279,21 @@ explain(
 		skip_physical_line(lex);
 		return;
 	}
-	*line = r->quote.line;
-	*column = r->quote.column;
+	*lex = r->in_single ? r->single : r->dbl;
+	*line = lex->line;
+	*column = lex->column;
 	err_set(err, EINVAL, "a %s quote that is never closed",
 	    r->in_single ? "single" : "double");
 	/*
-	 * After a line end in quotes the quote that is missing may be missing
-	 * there, on a line before this, and what looked quoted since then was
-	 * not: start over behind the first line.
+	 * If quotes before this one held a line end, perhaps one of them was
+	 * the odd one out, and what looked quoted since then was not: start
+	 * over behind the first line.
 	 */
-	*lex = r->quote;
 	if (r->spans) {
-		if (r->begin.line != *line)
-			err_set(err, EINVAL,
-			    "a %s quote that is never closed (the text "
-			    "began on line %u)",
-			    r->in_single ? "single" : "double", r->begin.line);
+		err_set(err, EINVAL,
+		    "a %s quote that is never closed (the text began on "
+		    "line %u)",
+		    r->in_single ? "single" : "double", r->begin.line);
 		*lex = r->begin;
 	}
 	skip_physical_line(lex);

@@ -60,9 +60,7 @@ read_line(struct source *src, const struct option_line *line)
 {
 	const struct option_table *table = option_table_of(src->state);
 	struct slice key = slice_make(line->key, line->key_len);
-	const struct option_def *def = key.n == 1
-					   ? option_find_letter(table, key.p[0])
-					   : option_find(table, key);
+	const struct option_def *def = option_find_key(table, key);
 	struct option_given given = { OPTION_FILE, NULL, NULL, src->warn };
 	unsigned int row = line->line, column = line->column;
 	char *where = NULL, *at = NULL;

@@ -61,6 +61,13 @@ option_find_letter(const struct option_table *table, char letter)
 }
 
 const struct option_def *
+option_find_key(const struct option_table *table, struct slice key)
+{
+	return key.n == 1 ? option_find_letter(table, key.p[0])
+			  : option_find(table, key);
+}
+
+const struct option_def *
 option_target(const struct option_table *table, const struct option_def *def)
 {
 	const struct option_def *target;

@@ -112,25 +112,35 @@ next_word(const char **text)
 	return slice_make(begin, n);
 }
 
-/* Wraps text, the first line of which begins at column; ends the last line. */
+/*
+ * Wraps text behind prefix in each line.  column is where the first line
+ * stands already, at most as wide as prefix.  Ends the last line, if any.
+ */
 static void
 write_wrapped(FILE *f, const char *prefix, size_t column, const char *text)
 {
-	size_t indent = strlen(prefix);
 	bool first = true;
 	struct slice word;
 
 	while ((word = next_word(&text)).n > 0) {
 		if (!first && column + 1 + word.n > WIDTH) {
-			fprintf(f, "\n%s", prefix);
-			column = indent;
+			fputc('\n', f);
+			column = 0;
 			first = true;
 		}
-		fprintf(f, "%s%.*s", first ? "" : " ", (int)word.n, word.p);
-		column += (first ? 0 : 1) + word.n;
+		if (first) {
+			fputs(prefix + column, f);
+			column = strlen(prefix);
+		} else {
+			fputc(' ', f);
+			column++;
+		}
+		fprintf(f, "%.*s", (int)word.n, word.p);
+		column += word.n;
 		first = false;
 	}
-	fputc('\n', f);
+	if (column > 0)
+		fputc('\n', f);
 }
 
 static const char *
@@ -216,8 +226,7 @@ help_option(
 		fputc('\n', f);
 		n = 0;
 	}
-	fprintf(f, "%*s", HELP_COLUMN - (n < 0 ? 0 : n), "");
-	write_wrapped(f, indent, HELP_COLUMN, text);
+	write_wrapped(f, indent, n < 0 ? 0 : (size_t)n, text);
 	free(text);
 	return 0;
 }
@@ -257,9 +266,9 @@ sample_option(
 
 	if (text == NULL)
 		return -1;
-	fprintf(f, "\n# %s%s%s\n#   ", def->name, arg == NULL ? "" : " ",
+	fprintf(f, "\n# %s%s%s\n", def->name, arg == NULL ? "" : " ",
 	    arg == NULL ? "" : arg);
-	write_wrapped(f, "#   ", 4, text);
+	write_wrapped(f, "#   ", 0, text);
 	free(text);
 	if (dflt == NULL && arg == NULL)
 		dflt = "no";
@@ -371,7 +380,8 @@ man_text(FILE *f, const char *text)
 		if (strchr(".?!", word.p[word.n - 1]) != NULL)
 			column = MAN_WIDTH; /* the next word wraps */
 	}
-	fputc('\n', f);
+	if (column > 0)
+		fputc('\n', f);
 }
 
 static void
