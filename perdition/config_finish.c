@@ -176,8 +176,7 @@ listener_add(struct finish *f, const char *option,
 	};
 	listener_settings(c, l);
 	if ((any ? asprintf(&l->text, "%s://*:%u", protocol->name, addr->port)
-		 : asprintf(&l->text, "%s://%s%s", protocol->name, text,
-		       addr->port == 0 ? ":0" : "")) == -1) {
+		 : asprintf(&l->text, "%s://%s", protocol->name, text)) == -1) {
 		l->text = NULL;
 		out_of_memory(f);
 		return;

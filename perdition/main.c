@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "perdition/config.h"
+#include "perdition/generate.h"
 #include "perdition/master.h"
 #include "perdition/role.h"
 
@@ -38,12 +39,13 @@ written(int ret)
 static int
 generate(const char *what)
 {
-	if (what != NULL && strcmp(what, "man") == 0)
-		return written(option_write_man(&config_options, stdout));
-	if (what != NULL && strcmp(what, "sample") == 0)
-		return written(option_write_sample(&config_options, stdout));
-	fprintf(stderr, "perdition: --generate takes man or sample\n");
-	return EX_USAGE;
+	int ret = generate_write(what == NULL ? "" : what, stdout);
+
+	if (ret == -1 && errno == EINVAL) {
+		fprintf(stderr, "perdition: --generate takes man or sample\n");
+		return EX_USAGE;
+	}
+	return written(ret);
 }
 
 /* A client's connection, and not systemd's journal or a terminal. */
