@@ -259,9 +259,11 @@ imap4_refuse_early(struct protocol_client *c, struct slice head,
 	const char *why;
 
 	find_command(c, &head, &why);
-	if (!imap4_space(&head) || !imap4_astring(&head, creds->user,
-				       sizeof(creds->user), &creds->user_len))
-		creds->user_len = 0;
+	if (!imap4_space(&head) ||
+	    !imap4_astring(
+		&head, creds->user, sizeof(creds->user), &creds->user_len) ||
+	    !line_arg_ok(slice_make(creds->user, creds->user_len)))
+		credentials_clear(creds);
 	return refuse_login(c, creds, out);
 }
 

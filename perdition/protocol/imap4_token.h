@@ -15,8 +15,7 @@
 
 #include "common/slice.h"
 
-#define IMAP4_TAG_MAX 64 /* bytes; the RFC has no limit, clients use 4 to 10   \
-			  */
+#define IMAP4_TAG_MAX 64 /* bytes; the RFC has no limit, clients use few */
 
 /* ID: RFC 2971 section 3.3. */
 #define IMAP4_ID_PAIRS_MAX 30

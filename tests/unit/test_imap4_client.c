@@ -118,9 +118,10 @@ static const struct client_case cases[] = {
 		   "m " LOGIN_BAD "n " LOGIN_BAD },
 	{ .name = "a literal of a refused command is not the next command",
 	    .settings = { OK_LINE },
-	    .in = SLICE("a APPEND x {16+}\r\nb LOGIN eve pw\r\n {3+}\r\nx\r\n\r\n"
-			"c FOO {99999}\r\nd NOOP {3}\r\ne NOOP\r\n"
-			"+ {9+}\r\nf NOOP\r\n\r\ng NOOP\r\n"),
+	    .in =
+		SLICE("a APPEND x {16+}\r\nb LOGIN eve pw\r\n {3+}\r\nx\r\n\r\n"
+		      "c FOO {99999}\r\nd NOOP {3}\r\ne NOOP\r\n"
+		      "+ {9+}\r\nf NOOP\r\n\r\ng NOOP\r\n"),
 	    .requests = "B B B A B A",
 	    .out = "a " UNKNOWN "c " UNKNOWN
 		   "d BAD This command has no literals\r\n"
@@ -268,15 +269,16 @@ static const struct client_case cases[] = {
 			"f AUTHENTICATE PLAIN\r\n"
 			"g AUTHENTICATE PLAIN YW5uAGJvYgBwdw==\r\n"
 			"h AUTHENTICATE LOGIN\r\ni AUTHENTICATE LOGIN Ym9i\r\n"
-			"j ID ({1}\r\nx NIL)\r\n"),
+			"j ID ({1}\r\nx NIL)\r\n"
+			"k LOGIN {3+}\r\nb\rb {2}\r\n"),
 	    .requests = "A R(bob,-) R(bob,-) R(,-) R(bob,-) R(,-) R(bob,ann) "
-			"R(,-) R(,-) A",
+			"R(,-) R(,-) A R(,-)",
 	    .out =
 		"* CAPABILITY " CLOSED " STARTTLS LOGINDISABLED\r\n"
 		"a OK CAPABILITY completed\r\nb " PRIVACY "c " PRIVACY
 		"d " PRIVACY "e " PRIVACY "f " PRIVACY "g " PRIVACY "h " PRIVACY
 		"i " PRIVACY "+ Go ahead\r\n* ID (\"name\" \"perdition\")\r\n"
-		"j OK ID completed\r\n" },
+		"j OK ID completed\r\nk " PRIVACY },
 	{ .name = "need_tls inside TLS",
 	    .tls = true,
 	    .settings = { OK_LINE, .starttls = true, .need_tls = true },
