@@ -27,15 +27,16 @@
  */
 #define PROTOCOL_INPUT_MAX 16384
 #define PROTOCOL_OUTPUT_MAX 16384 /* replies that wait to be sent */
-#define PROTOCOL_REPLY_MAX 4096   /* what one call adds to out at most: have
-                                   * that room before you call */
-#define PROTOCOL_TEXT_MAX 512     /* a server's text that is passed on */
+#define PROTOCOL_REPLY_MAX                                                     \
+	4096                  /* what one call adds to out at most: have       \
+			       * that room before you call */
+#define PROTOCOL_TEXT_MAX 512 /* a server's text that is passed on */
 #define PROTOCOL_CAPABILITY_MAX 2048
 
 /* What the client said, decoded.  Wiped with credentials_clear(). */
 struct credentials {
 	size_t user_len, authz_len;
-	char user[AUTH_USER_MAX];  /* authentication id; no NUL, CR, LF inside */
+	char user[AUTH_USER_MAX]; /* authentication id; no NUL, CR, LF inside */
 	char authz[AUTH_USER_MAX]; /* authorisation id, when has_authz */
 	bool has_authz;            /* given and not empty */
 	bool utf8;                 /* POP3: UTF8 was said, RFC 6856 */
@@ -46,23 +47,25 @@ void credentials_clear(struct credentials *);
 
 /* Fixed for a listener; owned by the configuration, outlives all sessions. */
 struct protocol_settings {
-	const char *capability; /* site's own text, or NULL or "" for the built-in */
-	const char *ok_line;    /* text of the OK after a login */
-	bool server_resp_line;  /* pass the real-server's own text instead */
-	bool login_disabled;    /* every login is refused, and it is announced */
-	bool starttls;          /* may be offered (when not in TLS already) */
-	bool need_tls;          /* no password in clear */
+	const char
+	    *capability; /* site's own text, or NULL or "" for the built-in */
+	const char *ok_line;   /* text of the OK after a login */
+	bool server_resp_line; /* pass the real-server's own text instead */
+	bool login_disabled;   /* every login is refused, and it is announced */
+	bool starttls;         /* may be offered (when not in TLS already) */
+	bool need_tls;         /* no password in clear */
 };
 
 /* What the parser found in the client's bytes. */
 enum request {
 	REQUEST_MORE,     /* nothing complete: read more, or out holds a "+" */
 	REQUEST_ANSWERED, /* a command was handled, its reply is in out */
-	REQUEST_BAD,      /* a command was wrong, its reply is in out; counted */
-	REQUEST_LOGIN,    /* creds are filled; accept() or refuse() must follow */
-	REQUEST_REFUSED,  /* a login that settings forbid (login_disabled, or need_tls
-	                   * without TLS) was refused, the reply is in out; creds hold
-	                   * the names if they were said, never a password; counted */
+	REQUEST_BAD,   /* a command was wrong, its reply is in out; counted */
+	REQUEST_LOGIN, /* creds are filled; accept() or refuse() must follow */
+	REQUEST_REFUSED,  /* a login that settings forbid (login_disabled, or
+			   * need_tls  without TLS) was refused, the reply is in
+			   * out; creds hold  the names if they were said, never a
+			   * password; counted */
 	REQUEST_STARTTLS, /* the reply is in out: start TLS once it is sent */
 	REQUEST_QUIT,     /* the reply is in out: close once it is sent */
 	REQUEST_ABORT,    /* hostile or hopeless: send out, close */
@@ -70,20 +73,21 @@ enum request {
 
 /* Why a login failed, as the client may know it. */
 enum refusal {
-	REFUSE_CREDENTIALS,    /* wrong user or password: [AUTHENTICATIONFAILED], [AUTH] */
-	REFUSE_TEMPORARY,      /* try again later: [UNAVAILABLE], [SYS/TEMP] */
-	REFUSE_PRIVACY,        /* TLS is needed: [PRIVACYREQUIRED] */
+	REFUSE_CREDENTIALS, /* wrong user or password: [AUTHENTICATIONFAILED],
+			       [AUTH] */
+	REFUSE_TEMPORARY,   /* try again later: [UNAVAILABLE], [SYS/TEMP] */
+	REFUSE_PRIVACY,     /* TLS is needed: [PRIVACYREQUIRED] */
 	REFUSE_LOGIN_DISABLED, /* by the site; [UNAVAILABLE]/[SYS/PERM] */
-	REFUSE_LOOP,           /* proxies point at each other: [UNAVAILABLE]/[SYS/PERM] */
+	REFUSE_LOOP, /* proxies point at each other: [UNAVAILABLE]/[SYS/PERM] */
 	REFUSE_COUNT
 };
 
 /* Why we close although the client did not ask. */
 enum farewell {
-	FAREWELL_IDLE,      /* autologout */
-	FAREWELL_SHUTDOWN,  /* we are going down */
-	FAREWELL_TOO_MANY,  /* connection limit, before the greeting */
-	FAREWELL_ERRORS,    /* too many bad commands or failed logins */
+	FAREWELL_IDLE,     /* autologout */
+	FAREWELL_SHUTDOWN, /* we are going down */
+	FAREWELL_TOO_MANY, /* connection limit, before the greeting */
+	FAREWELL_ERRORS,   /* too many bad commands or failed logins */
 	FAREWELL_COUNT
 };
 
@@ -103,25 +107,26 @@ struct server_result {
 /* What goes to the real-server; all borrowed during server_create(), which
  * keeps pointers: they live until server_destroy(). */
 struct server_login {
-	struct slice user; /* rewritten for remote_login; the one to log in as */
+	struct slice
+	    user; /* rewritten for remote_login; the one to log in as */
 	struct slice authz; /* empty: none; then user is plain */
 	const struct secret *password;
-	bool utf8;             /* say UTF8 first (POP3) */
-	bool need_capability;  /* IMAP: learn the capabilities after login */
-	unsigned int hops;     /* put into the tag, plus one */
-	uint32_t nonce;        /* makes the tag unguessable */
-	bool tls;              /* the connection is inside TLS */
+	bool utf8;               /* say UTF8 first (POP3) */
+	bool need_capability;    /* IMAP: learn the capabilities after login */
+	unsigned int hops;       /* put into the tag, plus one */
+	uint32_t nonce;          /* makes the tag unguessable */
+	bool tls;                /* the connection is inside TLS */
 	bool want_tls, need_tls; /* STARTTLS if offered; or fail */
 };
 
 enum server_step {
-	SERVER_MORE,      /* send what is in out (if any), read more */
-	SERVER_DONE,      /* result is filled; what follows in the input is the
-	                   * session's and belongs to the client */
-	SERVER_STARTTLS,  /* start TLS; then call server_tls_started() */
-	SERVER_UNUSABLE,  /* not a server that can serve us now (BYE, greeting
-	                   * refused, not the protocol, PREAUTH): result.text says
-	                   * why; try the next candidate */
+	SERVER_MORE,     /* send what is in out (if any), read more */
+	SERVER_DONE,     /* result is filled; what follows in the input is the
+			  * session's and belongs to the client */
+	SERVER_STARTTLS, /* start TLS; then call server_tls_started() */
+	SERVER_UNUSABLE, /* not a server that can serve us now (BYE, greeting
+			  * refused, not the protocol, PREAUTH): result.text
+			  * says why; try the next candidate */
 };
 
 struct protocol_client; /* one client's dialogue; each protocol's own */
@@ -142,20 +147,19 @@ struct protocol {
 	 * The greeting.  host: our name, for the banner.  It must not depend
 	 * on any real-server.
 	 */
-	void (*client_greet)(struct protocol_client *, struct slice host,
-	    struct buf *out);
+	void (*client_greet)(
+	    struct protocol_client *, struct slice host, struct buf *out);
 
 	/*
 	 * Look at all bytes received and not consumed.  At most one command is
 	 * handled per call; call again while it is not REQUEST_MORE and bytes
-	 * are left.  Never called between REQUEST_LOGIN and its answer: what the
-	 * client pipelined waits in the buffer.
-	 * in:       at most PROTOCOL_INPUT_MAX; when it is that long, the call
-	 *           consumes something or returns REQUEST_ABORT.
-	 * consumed: set to the bytes of in that are done with; they may hold a
-	 *           password, so the caller wipes them.
-	 * creds:    filled only with REQUEST_LOGIN and REQUEST_REFUSED; the
-	 *           caller clears it.
+	 * are left.  Never called between REQUEST_LOGIN and its answer: what
+	 * the client pipelined waits in the buffer. in:       at most
+	 * PROTOCOL_INPUT_MAX; when it is that long, the call consumes something
+	 * or returns REQUEST_ABORT. consumed: set to the bytes of in that are
+	 * done with; they may hold a password, so the caller wipes them. creds:
+	 * filled only with REQUEST_LOGIN and REQUEST_REFUSED; the caller clears
+	 * it.
 	 */
 	enum request (*client_parse)(struct protocol_client *, struct slice in,
 	    size_t *consumed, struct credentials *creds, struct buf *out);
@@ -170,8 +174,8 @@ struct protocol {
 	    const struct server_result *result, struct buf *out);
 	void (*client_accept)(struct protocol_client *,
 	    const struct server_result *result, struct buf *out);
-	void (*client_farewell)(struct protocol_client *, enum farewell,
-	    struct buf *out);
+	void (*client_farewell)(
+	    struct protocol_client *, enum farewell, struct buf *out);
 
 	/* IMAP: whether server_login.need_capability is wanted. */
 	bool (*client_wants_capability)(const struct protocol_client *);
