@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The lookup process in a child of its own, at the descriptors that the master
+ * would give it.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/check_run.h"
+#include "common/msg.h"
+#include "map_scratch.h"
+#include "perdition/lookup_role.h"
+#include "perdition/request.h"
+
+#include "common/banned.h"
+
+#define SLOTS 3u
+#define DEADLINE_MS 10000
+
+static char at[] = "@", none[] = "", regex[] = "regex", bdb[] = "bdb",
+	    modules[] = BUILT_MODULES, options[128];
+static struct listener_config listener;
+static struct config config;
+static int control[2], logs[2], worker[SLOTS][2]; /* ours, the role's */
+static pid_t pids[2];
+static char packet[MSG_MAX];
+
+static void
+setup(void)
+{
+	scratch_make();
+	scratch_write("rules", SLICE("^bob$ 192.0.2.1\n^bad$ 'not a host'\n"));
+	snprintf(options, sizeof(options), "%s", scratch_path("rules"));
+	listener = (struct listener_config){ .protocol = &protocol_imap4 };
+	config = (struct config){
+		.domain_delimiter = at,
+		.explicit_domain = none,
+		.map_library = regex,
+		.map_library_opt = options,
+		.module_dir = modules,
+		.listeners = &listener,
+		.listener_count = 1,
+	};
+	ck_assert_int_eq(msg_pair(control), 0);
+	ck_assert_int_eq(msg_pair(logs), 0);
+	for (unsigned int i = 0; i < SLOTS; i++)
+		ck_assert_int_eq(msg_pair(worker[i]), 0);
+}
+
+/* In the child: each descriptor to its place, by way of high numbers. */
+static void
+place(int fd, int number)
+{
+	int high = fcntl(fd, F_DUPFD, 100);
+
+	if (high == -1 || dup2(high, number) == -1)
+		_exit(99);
+	close(high);
+}
+
+static void
+run_role(void)
+{
+	int from[3 + SLOTS], to[3 + SLOTS], n = 0;
+	struct err err;
+
+	from[n] = fcntl(control[1], F_DUPFD, 200);
+	to[n++] = ROLE_FD_CONTROL;
+	from[n] = fcntl(logs[1], F_DUPFD, 200);
+	to[n++] = ROLE_FD_LOG;
+	for (unsigned int i = 0; i < SLOTS; i++) {
+		from[n] = fcntl(worker[i][1], F_DUPFD, 200);
+		to[n++] = ROLE_FD_FIRST + (int)i;
+	}
+	for (int fd = 3; fd < 200; fd++)
+		close(fd);
+	for (int i = 0; i < n; i++)
+		place(from[i], to[i]);
+	for (int i = 0; i < n; i++)
+		close(from[i]);
+	exit(lookup_role_run(&config, SLOTS, &err) == 0 ? 0 : 1);
+}
+
+static void
+start(int which)
+{
+	fflush(NULL);
+	pids[which] = fork();
+	ck_assert_int_ne(pids[which], -1);
+	if (pids[which] == 0)
+		run_role();
+}
+
+static ssize_t
+receive(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	ck_assert_int_eq(poll(&pfd, 1, DEADLINE_MS), 1);
+	return msg_recv(fd, packet, sizeof(packet));
+}
+
+static void
+expect_control(uint16_t type)
+{
+	struct msg_reader r;
+	ssize_t n = receive(control[0]);
+
+	ck_assert_int_gt(n, 0);
+	msg_read_init(&r, slice_make(packet, (size_t)n));
+	ck_assert_uint_eq(msg_get_u16(&r), type);
+}
+
+static int
+exit_status(int which)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pids[which], &status, 0), pids[which]);
+	pids[which] = 0;
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+stop(uint16_t type, int which)
+{
+	ck_assert_int_eq(
+	    msg_send(control[0], slice_make((char *)&type, sizeof(type))), 0);
+	ck_assert_int_eq(exit_status(which), 0);
+}
+
+static size_t
+question(uint64_t id, const char *user, uint16_t listener_index)
+{
+	struct lookup_question q = { .id = id, .listener = listener_index };
+	uint16_t type = LOOKUP_ASK;
+	long n;
+
+	q.user_len = strlen(user);
+	memcpy(q.user, user, q.user_len);
+	memcpy(packet, &type, sizeof(type));
+	n = lookup_question_write(&q, packet + 2, sizeof(packet) - 2);
+	ck_assert_int_gt(n, 0);
+	return (size_t)n + 2;
+}
+
+static void
+ask(unsigned int slot, uint64_t id, const char *user)
+{
+	size_t n = question(id, user, 0);
+
+	ck_assert_int_eq(msg_send(worker[slot][0], slice_make(packet, n)), 0);
+}
+
+static void
+expect_answer(unsigned int slot, uint64_t id, enum lookup_status status)
+{
+	static struct lookup_answer a;
+	struct msg_reader r;
+	ssize_t n = receive(worker[slot][0]);
+
+	ck_assert_int_gt(n, 2);
+	msg_read_init(&r, slice_make(packet, (size_t)n));
+	ck_assert_uint_eq(msg_get_u16(&r), LOOKUP_ANSWER);
+	ck_assert_int_eq(lookup_answer_parse(r.rest, &a), 0);
+	ck_assert_uint_eq(a.id, id);
+	ck_assert_int_eq(a.status, status);
+}
+
+START_TEST(answers)
+{
+	start(0);
+	expect_control(CONTROL_READY);
+	ask(0, 11, "bob");
+	expect_answer(0, 11, LOOKUP_FOUND);
+	ask(2, 12, "nobody");
+	expect_answer(2, 12, LOOKUP_NONE);
+	ask(1, 13, "bad");
+	expect_answer(1, 13, LOOKUP_FAILED);
+	for (uint64_t i = 0; i < 50; i++)
+		ask(1, i, "bob");
+	for (uint64_t i = 0; i < 50; i++)
+		expect_answer(1, i, LOOKUP_FOUND);
+	stop(CONTROL_STOP, 0);
+	/* What it had to say came by the log channel. */
+	ck_assert_int_gt(receive(logs[0]), 0);
+}
+END_TEST
+
+START_TEST(drain_ends_too)
+{
+	start(0);
+	expect_control(CONTROL_READY);
+	stop(CONTROL_DRAIN, 0);
+}
+END_TEST
+
+START_TEST(hostile_packets)
+{
+	uint16_t type = CONTROL_READY;
+	size_t n;
+
+	start(0);
+	expect_control(CONTROL_READY);
+	ck_assert_int_eq(msg_send(worker[0][0], SLICE("x")), 0);
+	ck_assert_int_eq(
+	    msg_send(worker[0][0], slice_make((char *)&type, 2)), 0);
+	n = question(1, "bob", 0);
+	ck_assert_int_eq(msg_send(worker[0][0], slice_make(packet, n - 1)), 0);
+	n = question(2, "bob", 1); /* there is no such listener */
+	ck_assert_int_eq(msg_send(worker[0][0], slice_make(packet, n)), 0);
+	memset(packet, 'x', sizeof(packet));
+	ck_assert_int_eq(
+	    msg_send(worker[0][0], slice_make(packet, sizeof(packet))), 0);
+	type = 999; /* the master is not hostile, but may be newer */
+	ck_assert_int_eq(msg_send(control[0], slice_make((char *)&type, 2)), 0);
+	ask(0, 3, "bob");
+	expect_answer(0, 3, LOOKUP_FOUND);
+	stop(CONTROL_STOP, 0);
+}
+END_TEST
+
+/* Two of them read the same channels; every question has one answer. */
+START_TEST(several_share_the_work)
+{
+	bool seen[40] = { false };
+
+	start(0);
+	expect_control(CONTROL_READY);
+	start(1);
+	expect_control(CONTROL_READY);
+	for (uint64_t i = 0; i < 40; i++)
+		ask((unsigned int)i % SLOTS, i, "bob");
+	for (uint64_t i = 0; i < 40; i++) {
+		static struct lookup_answer a;
+		struct msg_reader r;
+		ssize_t n = receive(worker[i % SLOTS][0]);
+
+		ck_assert_int_gt(n, 2);
+		msg_read_init(&r, slice_make(packet, (size_t)n));
+		msg_get_u16(&r);
+		ck_assert_int_eq(lookup_answer_parse(r.rest, &a), 0);
+		ck_assert_uint_lt(a.id, 40);
+		ck_assert(!seen[a.id]);
+		seen[a.id] = true;
+	}
+	/* The master is gone. */
+	close(control[0]);
+	close(control[1]);
+	ck_assert_int_eq(exit_status(0), 0);
+	ck_assert_int_eq(exit_status(1), 0);
+}
+END_TEST
+
+/* A worker that does not read its answers does not stop the others for long. */
+START_TEST(stuck_worker)
+{
+	start(0);
+	expect_control(CONTROL_READY);
+	for (uint64_t i = 0;; i++) {
+		size_t n = question(i, "bob", 0);
+
+		if (msg_send(worker[0][0], slice_make(packet, n)) == -1)
+			break;
+	}
+	ask(1, 5, "bob");
+	expect_answer(1, 5, LOOKUP_FOUND);
+	stop(CONTROL_STOP, 0);
+}
+END_TEST
+
+START_TEST(cannot_start)
+{
+	static char missing[] = "/no/such/map";
+	struct msg_reader r;
+	struct slice why;
+	ssize_t n;
+
+	config.map_library = bdb;
+	config.map_library_opt = missing;
+	start(0);
+	n = receive(control[0]);
+	ck_assert_int_gt(n, 2);
+	msg_read_init(&r, slice_make(packet, (size_t)n));
+	ck_assert_uint_eq(msg_get_u16(&r), CONTROL_FAILED);
+	why = msg_get_slice(&r);
+	ck_assert_int_eq(msg_read_done(&r), 1);
+	ck_assert(slice_eq(
+	    why, SLICE("popmap bdb: /no/such/map: No such file or directory")));
+	ck_assert_int_eq(exit_status(0), 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *t = tcase_create("lookup_role");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, scratch_remove);
+	tcase_add_test(t, answers);
+	tcase_add_test(t, drain_ends_too);
+	tcase_add_test(t, hostile_packets);
+	tcase_add_test(t, several_share_the_work);
+	tcase_add_test(t, stuck_worker);
+	tcase_add_test(t, cannot_start);
+	return check_run("lookup_role", t);
+}
