@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control - requests to the running daemon; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/auth_event.h"
+#include "common/log.h"
+
+#include "common/banned.h"
+
+#define ANSWER_SECONDS 10
+
+static const struct slice word = { "perdition-pbs 1 ", 16 };
+
+static const char *const ops[] = {
+	[RELAY_INSERT] = "insert",
+	[RELAY_REMOVE] = "remove",
+	[RELAY_PURGE] = "purge",
+	[RELAY_EXPIRE] = "expire",
+};
+
+#define OPS (sizeof(ops) / sizeof(ops[0]))
+
+bool
+control_is(struct slice line)
+{
+	return slice_starts(line, word);
+}
+
+static bool
+takes_key(enum relay_op op)
+{
+	return op == RELAY_INSERT || op == RELAY_REMOVE;
+}
+
+static int
+parse_op(struct slice text, enum relay_op *op)
+{
+	for (size_t i = 0; i < OPS; i++) {
+		if (slice_eq(text, slice_str(ops[i]))) {
+			*op = (enum relay_op)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* The database's path, quoted, and the space behind it. */
+static int
+parse_db(struct slice *line, struct control_request *r)
+{
+	size_t used;
+	long n = log_unquote(*line, &used, r->db, sizeof(r->db) - 1);
+
+	if (n <= 0 || memchr(r->db, '\0', (size_t)n) != NULL)
+		return -1;
+	r->db_n = (size_t)n;
+	r->db[n] = '\0';
+	*line = slice_skip(*line, used);
+	if (line->n == 0 || line->p[0] != ' ')
+		return -1;
+	*line = slice_skip(*line, 1);
+	return 0;
+}
+
+int
+control_parse(struct slice line, struct control_request *r)
+{
+	struct slice part;
+	uint64_t timeout;
+
+	errno = EBADMSG;
+	memset(r, 0, sizeof(*r));
+	if (!control_is(line))
+		return -1;
+	line = slice_skip(line, word.n);
+	if (!slice_cut(&line, ' ', &part) || parse_op(part, &r->q.op) == -1 ||
+	    parse_db(&line, r) == -1)
+		goto bad;
+	slice_cut(&line, ' ', &part);
+	if (slice_u64(part, INT32_MAX, &timeout) == -1)
+		goto bad;
+	r->q.timeout = (unsigned int)timeout;
+	if (takes_key(r->q.op)) {
+		if (relay_key_parse(line, "", &r->key) == -1)
+			goto bad;
+		r->q.keys = &r->key;
+		r->q.n = 1;
+	} else if (line.n > 0) {
+		goto bad;
+	}
+	return 0;
+bad:
+	errno = EBADMSG;
+	return -1;
+}
+
+long
+control_write(enum relay_op op, const char *db, unsigned int timeout,
+    const struct relay_key *key, char *out, size_t cap)
+{
+	char text[RELAY_TEXT_MAX] = "";
+	int n = snprintf(out, cap, "%.*s%s ", (int)word.n, word.p, ops[op]);
+	long quoted;
+	int rest;
+
+	if (n < 0 || (size_t)n >= cap)
+		goto full;
+	quoted = log_quote(slice_str(db), out + n, cap - (size_t)n);
+	if (quoted == -1)
+		return -1;
+	n += (int)quoted;
+	if (key != NULL)
+		relay_key_write(key, text);
+	rest = snprintf(out + n, cap - (size_t)n, " %u%s%s\n", timeout,
+	    key == NULL ? "" : " ", text);
+	if (rest < 0 || (size_t)rest >= cap - (size_t)n)
+		goto full;
+	return n + rest;
+full:
+	errno = ENOSPC;
+	return -1;
+}
+
+static size_t
+bounded(int n)
+{
+	return n < CONTROL_REPLY_MAX ? (size_t)n : CONTROL_REPLY_MAX - 1;
+}
+
+size_t
+control_reply_ok(const struct relay_result *res, char out[CONTROL_REPLY_MAX])
+{
+	return bounded(snprintf(
+	    out, CONTROL_REPLY_MAX, "ok %zu %zu\n", res->done, res->refused));
+}
+
+size_t
+control_reply_other(char out[CONTROL_REPLY_MAX])
+{
+	return bounded(snprintf(out, CONTROL_REPLY_MAX, "other\n"));
+}
+
+size_t
+control_reply_error(const char *text, char out[CONTROL_REPLY_MAX])
+{
+	return bounded(
+	    snprintf(out, CONTROL_REPLY_MAX, "error %.400s\n", text));
+}
+
+/* --- the tool's side ----------------------------------------------------- */
+
+/* A connected socket, -1 for nobody there, -2 with err. */
+static int
+connect_to(const char *path, struct err *err)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = ANSWER_SECONDS };
+	int fd;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return -1;
+	memcpy(sun.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+		sizeof(patience)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+		sizeof(patience)) == -1 ||
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		int error = errno;
+
+		if (fd != -1)
+			close(fd);
+		if (error == ENOENT || error == ECONNREFUSED ||
+		    error == ENOTDIR)
+			return -1;
+		err_set(err, error, "%s: %s", path, strerror(error));
+		return -2;
+	}
+	return fd;
+}
+
+/* One line without its newline. */
+static int
+read_line(int fd, const char *path, char *out, size_t cap, struct err *err)
+{
+	size_t n = 0;
+
+	while (n < cap) {
+		ssize_t r = recv(fd, out + n, cap - n, 0);
+
+		if (r == 0)
+			return err_set(err, EACCES,
+			    "%s: the daemon does not take requests from us",
+			    path);
+		if (r == -1 && errno == EINTR)
+			continue;
+		if (r == -1)
+			return err_set(err, errno == EAGAIN ? ETIMEDOUT : errno,
+			    "%s: %s", path,
+			    errno == EAGAIN ? "no answer from the daemon"
+					    : strerror(errno));
+		n += (size_t)r;
+		if (out[n - 1] == '\n') {
+			out[n - 1] = '\0';
+			return 0;
+		}
+	}
+	return err_set(err, EBADMSG, "%s: answer too long", path);
+}
+
+/* 1 done, 0 another database, -1 with err. */
+static int
+read_answer(int fd, const char *path, struct relay_result *res, struct err *err)
+{
+	char line[CONTROL_REPLY_MAX];
+	struct slice rest, part;
+	uint64_t done, refused;
+
+	if (read_line(fd, path, line, sizeof(line), err) == -1)
+		return -1;
+	rest = slice_str(line);
+	if (slice_eq(rest, SLICE("other")))
+		return 0;
+	slice_cut(&rest, ' ', &part);
+	if (slice_eq(part, SLICE("ok")) && slice_cut(&rest, ' ', &part) &&
+	    slice_u64(part, SIZE_MAX, &done) == 0 &&
+	    slice_u64(rest, SIZE_MAX, &refused) == 0) {
+		res->done += done;
+		res->refused += refused;
+		return 1;
+	}
+	return err_set(err, EBADMSG, "%s: %s", path, line);
+}
+
+static int
+ask_one(int fd, const char *path, const char *db, const struct relay_request *q,
+    const struct relay_key *key, struct relay_result *res, struct err *err)
+{
+	char line[AUTH_LINE_MAX];
+	long n = control_write(q->op, db, q->timeout, key, line, sizeof(line));
+
+	if (n == -1)
+		return err_set(err, ENAMETOOLONG, "%s: too long", db);
+	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n && errno != EPIPE)
+		return err_set(err, errno, "%s: %s", path, strerror(errno));
+	return read_answer(fd, path, res, err);
+}
+
+int
+control_ask(const char *path, const char *db, const struct relay_request *q,
+    struct relay_result *res, struct err *err)
+{
+	int fd = connect_to(path, err);
+	int ret;
+
+	*res = (struct relay_result){ 0 };
+	if (fd < 0)
+		return fd == -1 ? 0 : -1;
+	if (!takes_key(q->op))
+		ret = ask_one(fd, path, db, q, NULL, res, err);
+	else
+		ret = 1;
+	for (size_t i = 0; takes_key(q->op) && i < q->n && ret == 1; i++)
+		ret = ask_one(fd, path, db, q, &q->keys[i], res, err);
+	close(fd);
+	return ret;
+}

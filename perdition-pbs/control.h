@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control - what a tool asks of the running daemon, over its socket.
+ *
+ * The daemon's memory is the truth, so the tools change that and not the
+ * file below it.  One line a request, one line an answer:
+ *   perdition-pbs 1 insert "/etc/mail/popauth.db" 3600 203.0.113.77
+ *   perdition-pbs 1 remove "/etc/mail/popauth.db" 0 203.0.113.77
+ *   perdition-pbs 1 purge "/etc/mail/popauth.db" 0
+ *   perdition-pbs 1 expire "/etc/mail/popauth.db" 0
+ *   ok DONE REFUSED | other | error TEXT
+ * "other": the daemon there keeps another database.
+ */
+#ifndef PERDITION_PBS_CONTROL_H
+#define PERDITION_PBS_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/slice.h"
+#include "perdition-pbs/relay_file.h"
+
+#define CONTROL_REPLY_MAX 512
+#define CONTROL_DB_MAX 4096 /* bytes of the database's path */
+
+bool control_is(struct slice line);
+
+/* A request as read; keys has room for one. */
+struct control_request {
+	struct relay_request q;
+	struct relay_key key;
+	size_t db_n;
+	char db[CONTROL_DB_MAX];
+};
+
+/* 0, or -1 with errno EBADMSG.  q.keys points into r. */
+int control_parse(struct slice line, struct control_request *r);
+
+/* Length with newline, or -1 (ENOSPC).  key: NULL for purge and expire. */
+long control_write(enum relay_op, const char *db, unsigned int timeout,
+    const struct relay_key *key, char *out, size_t cap);
+
+size_t control_reply_ok(
+    const struct relay_result *, char out[CONTROL_REPLY_MAX]);
+size_t control_reply_other(char out[CONTROL_REPLY_MAX]);
+size_t control_reply_error(const char *text, char out[CONTROL_REPLY_MAX]);
+
+/*
+ * The tool's side: 1 done, with *res filled; 0 nobody listens there, or a
+ * daemon with another database; -1 with err (EACCES: it does not listen to
+ * us; ETIMEDOUT).
+ */
+int control_ask(const char *socket, const char *db,
+    const struct relay_request *, struct relay_result *res, struct err *);
+
+#endif

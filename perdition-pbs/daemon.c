@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * daemon - sources, store and sinks in one loop; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "common/logdest.h"
+#include "perdition-pbs/control.h"
+#include "perdition-pbs/daemon_start.h"
+
+#include "common/banned.h"
+
+#define EXPIRE_BATCH 4096 /* entries in one turn of the loop */
+#define TICK_MS 1000      /* at least this often the clock is looked at */
+#define LOG_RETRY_MS 100  /* see logdest_flush() */
+#define JOURNAL_RETRY_MS 5000
+#define CLOCK_SLACK 2 /* seconds of drift that are no step */
+
+static int64_t
+wall(void)
+{
+	return time(NULL);
+}
+
+/* Goes on while the machine sleeps, and is never set. */
+static int64_t
+boot_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec;
+}
+
+/* --- logins -------------------------------------------------------------- */
+
+static void
+log_opened(const struct addr *client, struct slice user, int64_t when,
+    const char *source)
+{
+	struct addr bare = { .ip = client->ip };
+
+	log_event(LOG_INFO, "relay-open", LOG_ADDR("address", &bare),
+	    LOG_SLICE("user", user), LOG_I64("login", when),
+	    LOG_STR("source", source));
+}
+
+static void
+log_refused(struct daemon *d, const struct addr *client, struct slice user,
+    const char *reason, int64_t now)
+{
+	struct addr bare = { .ip = client->ip };
+
+	/* A flood of these must not become a flood of lines. */
+	if (d->refused_second != now) {
+		d->refused_second = now;
+		d->refused_n = 0;
+	}
+	if (++d->refused_n > 10)
+		return;
+	log_event(LOG_NOTICE, "relay-refused", LOG_ADDR("address", &bare),
+	    LOG_SLICE("user", user), LOG_STR("reason", reason));
+}
+
+static void
+on_login(struct daemon *d, const struct addr *client, struct slice user,
+    int64_t when, const char *source)
+{
+	int64_t now = wall();
+
+	switch (relay_login(&d->relay, client, when, now)) {
+	case RELAY_OPENED:
+		log_opened(client, user, when, source);
+		break;
+	case RELAY_NEVER:
+		log_refused(d, client, user, "never", now);
+		break;
+	case RELAY_FLOOD:
+		log_refused(d, client, user, "max_new_per_second", now);
+		break;
+	case RELAY_NOMEM:
+		log_refused(d, client, user, "out of memory", now);
+		break;
+	case RELAY_OLD:
+	case RELAY_EXTENDED:
+	case RELAY_KEPT:
+		break;
+	}
+}
+
+void
+daemon_on_line(void *arg, struct slice line)
+{
+	struct daemon *d = arg;
+	struct logmatch_login login;
+	int ret = logmatch_line(d->match, line, wall(), &login);
+
+	if (ret == 1)
+		on_login(d, &login.client,
+		    slice_make(login.user, login.user_len), login.when, "log");
+	else if (ret == -1)
+		log_event(LOG_DEBUG, "log-malformed", LOG_SLICE("line", line));
+}
+
+void
+daemon_on_event(void *arg, const struct auth_event *ev)
+{
+	if (ev->kind == AUTH_CLOSE || !ev->ok)
+		return;
+	/* A living session that is told again lives now, whenever it began. */
+	on_login(arg, &ev->client, slice_make(ev->user, ev->user_len),
+	    ev->kind == AUTH_RELOG ? wall() : ev->time, "socket");
+}
+
+static void
+log_request(const struct control_request *r, const struct relay_result *res)
+{
+	static const char *const events[] = {
+		[RELAY_INSERT] = "relay-insert",
+		[RELAY_REMOVE] = "relay-remove",
+		[RELAY_PURGE] = "relay-purge",
+		[RELAY_EXPIRE] = "relay-expire-all",
+	};
+	char text[RELAY_TEXT_MAX] = "all";
+
+	if (r->q.n > 0)
+		relay_key_write(&r->key, text);
+	log_event(LOG_INFO, events[r->q.op], LOG_STR("address", text),
+	    LOG_U64("done", res->done), LOG_U64("refused", res->refused));
+}
+
+size_t
+daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
+{
+	struct daemon *d = arg;
+	struct control_request *r = calloc(1, sizeof(*r));
+	struct relay_result res;
+	size_t n;
+
+	if (r == NULL || control_parse(line, r) == -1) {
+		n = control_reply_error(
+		    r == NULL ? "out of memory" : "malformed request", out);
+	} else if (strcmp(r->db, d->config.db_path) != 0) {
+		n = control_reply_other(out);
+	} else {
+		relay_execute(&d->relay, &r->q, wall(), &res);
+		log_request(r, &res);
+		/* The tool's user may look at the file at once. */
+		daemon_flush(d);
+		n = control_reply_ok(&res, out);
+	}
+	free(r);
+	return n;
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+static void
+on_gone(void *arg, const struct relay_entry *e)
+{
+	char text[RELAY_TEXT_MAX];
+
+	(void)arg;
+	relay_key_write(&e->key, text);
+	log_event(LOG_INFO, "relay-expire", LOG_STR("address", text));
+}
+
+/*
+ * The clock was set: what is left of each entry's life is not to change, nor
+ * may a clock that went back keep anyone in for longer.
+ */
+static void
+check_clock(struct daemon *d)
+{
+	int64_t offset = wall() - boot_seconds();
+	int64_t step = offset - d->clock_offset;
+
+	if (step >= -CLOCK_SLACK && step <= CLOCK_SLACK)
+		return; /* remembered as it was, so that drift adds up */
+	d->clock_offset = offset;
+	log_event(LOG_NOTICE, "clock-step", LOG_I64("seconds", step));
+	relay_shift(&d->relay, step);
+}
+
+static void
+on_tick(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+	const struct relay_entry *next;
+	struct timespec ts;
+	int64_t ms = TICK_MS;
+
+	check_clock(d);
+	relay_expire(&d->relay, wall(), EXPIRE_BATCH, on_gone, d);
+	next = relay_store_next(d->relay.store);
+	if (next != NULL) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		ms = (next->expires - ts.tv_sec) * 1000 - ts.tv_nsec / 1000000 +
+		     1;
+		/* Much was due at once: others come in between. */
+		ms = ms < 1 ? 1 : ms > TICK_MS ? TICK_MS : ms;
+	}
+	uv_timer_start(&d->tick, on_tick, (uint64_t)ms, 0);
+}
+
+/* --- the end of each turn ------------------------------------------------ */
+
+static void
+on_nothing(uv_timer_t *t)
+{
+	(void)t; /* the turn that it causes ends in a flush */
+}
+
+static void
+flush_journal(struct daemon *d)
+{
+	struct journal *j = d->relay.journal;
+	char position[TAIL_SAVE_MAX];
+	struct err err = { 0 };
+	bool failed;
+
+	if (j == NULL || uv_is_active((uv_handle_t *)&d->journal_retry))
+		return;
+	/* With the entries that these lines gave; else each second, lest
+	 * every line about other mail costs a write. */
+	if (d->tail != NULL && tail_moved(d->tail) &&
+	    (journal_dirty(j) || uv_now(&d->loop) - d->saved_at >= TICK_MS)) {
+		size_t n = tail_save(d->tail, position);
+
+		journal_save_source(j, slice_make(position, n));
+		d->saved_at = uv_now(&d->loop);
+	}
+	if (!journal_dirty(j))
+		return;
+	failed = journal_flush(j, d->relay.store, &err) == -1;
+	if (failed)
+		uv_timer_start(
+		    &d->journal_retry, on_nothing, JOURNAL_RETRY_MS, 0);
+	if (failed && !d->journal_failed)
+		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg),
+		    LOG_STR("consequence", "kept in memory, tried again"));
+	if (!failed && d->journal_failed)
+		log_event(LOG_NOTICE, "journal-restored");
+	d->journal_failed = failed;
+}
+
+void
+daemon_flush(struct daemon *d)
+{
+	flush_journal(d);
+	relay_db_flush(d->db);
+}
+
+static void
+on_prepare(uv_prepare_t *h)
+{
+	struct daemon *d = h->data;
+
+	daemon_flush(d);
+	if (!logdest_flush(d->dest) &&
+	    !uv_is_active((uv_handle_t *)&d->log_retry))
+		uv_timer_start(&d->log_retry, on_nothing, LOG_RETRY_MS, 0);
+}
+
+/* --- signals ------------------------------------------------------------- */
+
+static void
+note_restart(const char *name, const char *was, const char *is)
+{
+	if (strcmp(was, is) != 0)
+		log_event(LOG_WARNING, "reload-needs-restart",
+		    LOG_STR("option", name));
+}
+
+/* Takes fresh over for what can change; the rest stays as it was. */
+static void
+take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
+{
+	struct pbs_config *c = &d->config, old = *c;
+	struct stream_peers peers;
+
+	note_restart("db_file", c->db_path, fresh->db_path);
+	note_restart("prefix", c->prefix, fresh->prefix);
+	note_restart("log_file", c->log_file, fresh->log_file);
+	note_restart("socket", c->socket, fresh->socket);
+	note_restart("state_dir", c->state_dir, fresh->state_dir);
+	note_restart("log_facility", c->log_facility, fresh->log_facility);
+	note_restart("user", c->user, fresh->user);
+	logmatch_destroy(&d->match);
+	d->match = match;
+	d->config = *fresh;
+	/* What the running parts were made with goes on to be true. */
+	daemon_swap_paths(&d->config, &old);
+	pbs_config_rule(&d->config, &d->relay.rule);
+	pbs_config_limits(&d->config, &d->relay.limits);
+	daemon_peers(d, &peers);
+	if (d->stream != NULL)
+		stream_set_peers(d->stream, &peers);
+	daemon_log_level(&d->config);
+	relay_apply_rules(&d->relay);
+	pbs_config_clear(&old);
+}
+
+static void
+reload(struct daemon *d)
+{
+	struct pbs_config fresh = { 0 };
+	struct option_problems problems = { NULL, 0 };
+	struct logmatch *match = NULL;
+	struct err err;
+	int ret = pbs_config_load(&fresh, d->argc, d->argv, &problems);
+
+	if (ret == 0)
+		match = logmatch_create(fresh.regex, &err);
+	if (match != NULL) {
+		take_over(d, &fresh, match);
+		log_event(LOG_NOTICE, "reload");
+	} else {
+		for (size_t i = 0; i < problems.n; i++)
+			log_event(LOG_ERR, "reload-refused",
+			    LOG_STR("problem", problems.v[i]));
+		pbs_config_clear(&fresh);
+	}
+	option_problems_clear(&problems);
+}
+
+static void
+on_hup(uv_signal_t *h, int number)
+{
+	struct daemon *d = h->data;
+	struct err err;
+
+	(void)number;
+	if (logdest_reopen(d->dest, &err) == -1)
+		log_event(LOG_ERR, "log-reopen", LOG_STR("error", err.msg));
+	reload(d);
+	if (d->tail != NULL)
+		tail_reopen(d->tail);
+}
+
+static void
+on_term(uv_signal_t *h, int number)
+{
+	(void)number;
+	uv_stop(h->loop);
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+static int
+start_handles(struct daemon *d)
+{
+	int ret = uv_timer_init(&d->loop, &d->tick);
+
+	if (ret == 0)
+		ret = uv_timer_init(&d->loop, &d->log_retry);
+	if (ret == 0)
+		ret = uv_timer_init(&d->loop, &d->journal_retry);
+	if (ret == 0)
+		ret = uv_prepare_init(&d->loop, &d->prepare);
+	if (ret == 0)
+		ret = uv_signal_init(&d->loop, &d->hup);
+	if (ret == 0)
+		ret = uv_signal_init(&d->loop, &d->term);
+	if (ret == 0)
+		ret = uv_signal_init(&d->loop, &d->intr);
+	if (ret != 0)
+		return ret;
+	d->tick.data = d->prepare.data = d->hup.data = d;
+	uv_timer_start(&d->tick, on_tick, 0, 0);
+	uv_prepare_start(&d->prepare, on_prepare);
+	uv_signal_start(&d->hup, on_hup, SIGHUP);
+	uv_signal_start(&d->term, on_term, SIGTERM);
+	uv_signal_start(&d->intr, on_term, SIGINT);
+	return 0;
+}
+
+static void
+close_handle(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+static void
+stop(struct daemon *d)
+{
+	struct err err;
+
+	tail_destroy(&d->tail);
+	stream_destroy(&d->stream);
+	stream_destroy(&d->control);
+	relay_db_stop(d->db);
+	if (d->relay.journal != NULL)
+		journal_flush(d->relay.journal, d->relay.store, &err);
+	uv_walk(&d->loop, close_handle, NULL);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+	log_event(LOG_NOTICE, "stop",
+	    LOG_U64("entries", relay_store_count(d->relay.store)));
+	if (d->wrote_pid && unlink(d->config.pid_file) == -1)
+		errno = 0; /* a directory of root's: the next start writes it */
+	logdest_flush(d->dest);
+}
+
+int
+daemon_run(struct pbs_config *config, int argc, char *const argv[])
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	int status;
+
+	if (d == NULL) {
+		perror("perdition-pbs");
+		pbs_config_clear(config);
+		return EX_OSERR;
+	}
+	d->config = *config;
+	d->argc = argc;
+	d->argv = argv;
+	d->ready_fd = -1;
+	d->clock_offset = wall() - boot_seconds();
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error */
+	status = daemon_start(d);
+	if (status == 0) {
+		int ret = start_handles(d);
+
+		if (ret != 0) {
+			fprintf(
+			    stderr, "perdition-pbs: %s\n", uv_strerror(ret));
+			status = EX_OSERR;
+		} else {
+			daemon_ready(d);
+			uv_run(&d->loop, UV_RUN_DEFAULT);
+			/* What came before the signal counts, and where the
+			 * log was left. */
+			d->saved_at = 0;
+			daemon_flush(d);
+		}
+		stop(d);
+	}
+	daemon_free(d);
+	return status;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * daemon_start - opening all that the daemon needs; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/daemon_start.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "perdition-pbs/process.h"
+#include "perdition-pbs/relay_file.h"
+
+#include "common/banned.h"
+
+#define PROGRAM "perdition-pbs"
+
+static void
+say(const struct err *err)
+{
+	fprintf(stderr, PROGRAM ": %s\n", err->msg);
+}
+
+static int
+fail(const struct err *err, int status)
+{
+	say(err);
+	return status;
+}
+
+/*
+ * What was asked for by name has to work; a default that an ordinary user may
+ * not have is gone without.
+ */
+static int
+fail_if(bool wanted, const char *without, const struct err *err, int status)
+{
+	if (wanted || geteuid() == 0)
+		return fail(err, status);
+	fprintf(
+	    stderr, PROGRAM ": %s: going on without %s\n", err->msg, without);
+	return 0;
+}
+
+/* --- log ----------------------------------------------------------------- */
+
+static void
+sink(void *arg, int level, struct slice line)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	logdest_put(arg, level, PROGRAM, (int)getpid(),
+	    (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000, line);
+}
+
+void
+daemon_log_level(const struct pbs_config *c)
+{
+	log_set_level(c->quiet ? LOG_ERR : c->debug ? LOG_DEBUG : LOG_INFO);
+}
+
+static int
+open_log(struct daemon *d)
+{
+	struct err err;
+
+	d->dest = logdest_open(d->config.log_facility, NULL, &err);
+	if (d->dest == NULL)
+		return fail(&err, EX_CANTCREAT);
+	log_set_sink(sink, d->dest);
+	daemon_log_level(&d->config);
+	return 0;
+}
+
+/* --- state --------------------------------------------------------------- */
+
+/* The journal, if it is to be had.  *empty: it tells of no earlier life. */
+static int
+open_journal(struct daemon *d, bool *empty)
+{
+	const struct pbs_config *c = &d->config;
+	int64_t now = time(NULL);
+	struct err err;
+	uint64_t torn;
+	bool made;
+
+	*empty = true;
+	if (c->journal_path == NULL)
+		return 0;
+	if (process_make_dir(c->state_dir, 0755, c->uid, c->gid, &err) == -1)
+		return fail_if(c->wants_state, "a journal", &err, EX_CANTCREAT);
+	made = access(c->journal_path, F_OK) == -1;
+	d->relay.journal = journal_open(c->journal_path, true, 0, &err);
+	if (d->relay.journal == NULL && err.code == EWOULDBLOCK) {
+		err_set(&err, EWOULDBLOCK, "%s: another " PROGRAM " keeps %s",
+		    c->journal_path, c->db_path);
+		return fail(&err, EX_TEMPFAIL);
+	}
+	if (d->relay.journal == NULL)
+		return fail_if(c->wants_state, "a journal", &err, EX_CANTCREAT);
+	if (c->uid != (uid_t)-1 &&
+	    journal_chown(d->relay.journal, c->uid, c->gid) == -1)
+		errno = 0; /* it is open; a snapshot later will tell */
+	if (journal_load(d->relay.journal, d->relay.store, now,
+		now + c->timeout, &torn, &err) == -1)
+		return fail(&err, EX_DATAERR);
+	if (torn > 0)
+		log_event(LOG_WARNING, "journal-torn", LOG_U64("bytes", torn));
+	*empty = made;
+	return 0;
+}
+
+/* A first start, or one without a journal: the file may know of some. */
+static void
+import(struct daemon *d)
+{
+	int64_t now = time(NULL);
+	struct err err;
+
+	if (relay_file_read(d->config.db_path, d->config.prefix, d->relay.store,
+		now, now + d->config.timeout, &err) == -1 &&
+	    err.code != ENOENT)
+		log_event(LOG_WARNING, "db-unreadable",
+		    LOG_STR("error", err.msg),
+		    LOG_STR("consequence", "made anew"));
+}
+
+static void
+on_changed(void *arg, const struct relay_key *k, bool urgent)
+{
+	relay_db_changed(arg, k, urgent);
+}
+
+static void
+on_all_changed(void *arg)
+{
+	relay_db_all_changed(arg);
+}
+
+static int
+open_relay(struct daemon *d)
+{
+	const struct pbs_config *c = &d->config;
+	struct relay_db_config dc = { c->db_path, c->prefix, c->uid, c->gid };
+	struct err err;
+	bool empty;
+	int status;
+
+	d->relay.store = relay_store_create();
+	if (d->relay.store == NULL)
+		return EX_OSERR;
+	pbs_config_rule(c, &d->relay.rule);
+	pbs_config_limits(c, &d->relay.limits);
+	d->db = relay_db_create(&dc, d->relay.store);
+	if (d->db == NULL)
+		return EX_OSERR;
+	d->relay.sink =
+	    (struct relay_sink){ on_changed, on_all_changed, d->db };
+	status = open_journal(d, &empty);
+	if (status != 0)
+		return status;
+	if (empty)
+		import(d);
+	relay_apply_rules(&d->relay);
+	if (relay_db_rebuild(d->db, &err) == -1)
+		return fail(&err, EX_CANTCREAT);
+	/* Later, without root, the same must work where it can. */
+	if (d->relay.journal != NULL &&
+	    journal_snapshot(d->relay.journal, d->relay.store, &err) == -1)
+		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg));
+	return 0;
+}
+
+/* --- sockets ------------------------------------------------------------- */
+
+void
+daemon_peers(const struct daemon *d, struct stream_peers *p)
+{
+	*p = (struct stream_peers){ d->config.uids, d->config.uids_n,
+		geteuid() };
+}
+
+static int
+open_sockets(struct daemon *d)
+{
+	const struct pbs_config *c = &d->config;
+	struct err err;
+	int status;
+
+	d->control_fd = -1;
+	d->stream_fd = -1;
+	if (d->relay.journal != NULL) {
+		d->control_fd =
+		    stream_listen(c->control_path, 0600, c->uid, c->gid, &err);
+		if (d->control_fd == -1)
+			return fail(&err, EX_CANTCREAT);
+	}
+	if (c->socket[0] == '\0')
+		return 0;
+	if (process_make_dir_of(c->socket, c->uid, c->gid, &err) == 0)
+		d->stream_fd = stream_listen(
+		    c->socket, c->socket_bits, c->uid, c->gid, &err);
+	if (d->stream_fd != -1)
+		return 0;
+	status = err.code == EADDRINUSE ? EX_UNAVAILABLE : EX_CANTCREAT;
+	return fail_if(c->wants_socket, "a socket", &err, status);
+}
+
+static int
+start_stream(struct daemon *d, struct stream **out, int *fd, const char *path,
+    bool events)
+{
+	struct stream_handler handler = { daemon_on_event, daemon_on_control,
+		d };
+	struct stream_peers peers;
+	struct err err;
+
+	if (*fd == -1)
+		return 0;
+	daemon_peers(d, &peers);
+	if (!events)
+		peers.events_n = 0;
+	*out = stream_create(&d->loop, *fd, path, &peers, &handler, &err);
+	*fd = -1;
+	return *out == NULL ? fail(&err, EX_OSERR) : 0;
+}
+
+static int
+start_tail(struct daemon *d)
+{
+	struct slice saved = { NULL, 0 };
+	struct err err;
+
+	if (d->config.log_file[0] == '\0')
+		return 0;
+	if (d->relay.journal != NULL)
+		saved = journal_source(d->relay.journal);
+	d->tail = tail_create(
+	    &d->loop, d->config.log_file, saved, daemon_on_line, d, &err);
+	return d->tail == NULL ? fail(&err, EX_NOINPUT) : 0;
+}
+
+/* --- all ----------------------------------------------------------------- */
+
+static int
+write_pid(struct daemon *d)
+{
+	const struct pbs_config *c = &d->config;
+	struct err err;
+
+	if (c->pid_file[0] == '\0')
+		return 0;
+	if (process_make_dir_of(c->pid_file, c->uid, c->gid, &err) == 0 &&
+	    process_write_pid(c->pid_file, c->uid, c->gid, &err) == 0) {
+		d->wrote_pid = true;
+		return 0;
+	}
+	return fail_if(c->wants_pid_file, "a pid_file", &err, EX_CANTCREAT);
+}
+
+static int
+go_background(struct daemon *d)
+{
+	struct err err;
+
+	if (d->config.no_daemon || logdest_is_stdio(d->config.log_facility))
+		return 0;
+	d->ready_fd = process_background(&err);
+	return d->ready_fd == -1 ? fail(&err, EX_OSERR) : 0;
+}
+
+static int
+become_user(struct daemon *d)
+{
+	struct err err;
+
+	if (d->config.uid == (uid_t)-1)
+		return 0;
+	if (process_become(
+		d->config.uid, d->config.gid, d->config.log_file, &err) == -1)
+		return fail(&err, EX_NOPERM);
+	return 0;
+}
+
+static int
+start_loop(struct daemon *d)
+{
+	int status;
+
+	if (uv_loop_init(&d->loop) != 0)
+		return EX_OSERR;
+	d->has_loop = true;
+	d->match = logmatch_create(d->config.regex, &(struct err){ 0 });
+	if (d->match == NULL || relay_db_start(d->db, &d->loop) == -1)
+		return EX_OSERR;
+	status =
+	    start_stream(d, &d->stream, &d->stream_fd, d->config.socket, true);
+	if (status == 0)
+		status = start_stream(d, &d->control, &d->control_fd,
+		    d->config.control_path, false);
+	if (status == 0)
+		status = start_tail(d);
+	return status;
+}
+
+int
+daemon_start(struct daemon *d)
+{
+	static int (*const steps[])(struct daemon *) = {
+		go_background, /* first: locks and the loop are the child's */
+		open_log, open_relay, open_sockets, write_pid, become_user,
+		start_loop
+	};
+	int status = 0;
+
+	d->stream_fd = d->control_fd = -1;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		status = steps[i](d);
+		if (status != 0)
+			break;
+	}
+	return status;
+}
+
+void
+daemon_ready(struct daemon *d)
+{
+	log_event(LOG_NOTICE, "start", LOG_STR("version", PACKAGE_VERSION),
+	    LOG_STR("db", d->config.db_path),
+	    LOG_U64("entries", relay_store_count(d->relay.store)));
+	process_ready(d->ready_fd);
+	d->ready_fd = -1;
+}
+
+void
+daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
+{
+#define SWAP(field)                                                            \
+	do {                                                                   \
+		char *was = a->field;                                          \
+		a->field = b->field;                                           \
+		b->field = was;                                                \
+	} while (0)
+	SWAP(db_file);
+	SWAP(db_path);
+	SWAP(prefix);
+	SWAP(socket);
+	SWAP(control_path);
+	SWAP(journal_path);
+	SWAP(state_dir);
+	SWAP(log_file);
+	SWAP(log_facility);
+	SWAP(pid_file);
+	SWAP(user);
+#undef SWAP
+}
+
+static void
+close_half(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void
+daemon_free(struct daemon *d)
+{
+	/* After a start that failed half way, some still stand. */
+	tail_destroy(&d->tail);
+	stream_destroy(&d->stream);
+	stream_destroy(&d->control);
+	if (d->stream_fd != -1)
+		close(d->stream_fd);
+	if (d->control_fd != -1)
+		close(d->control_fd);
+	if (d->has_loop) {
+		uv_walk(&d->loop, close_half, NULL);
+		uv_run(&d->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&d->loop);
+	}
+	relay_db_destroy(&d->db);
+	journal_close(&d->relay.journal);
+	relay_store_destroy(&d->relay.store);
+	logmatch_destroy(&d->match);
+	log_set_sink(NULL, NULL);
+	logdest_close(&d->dest);
+	pbs_config_clear(&d->config);
+	free(d);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * daemon_start - opening all that the daemon needs, in the order in which
+ * privileges allow it, and telling precisely what could not be opened.
+ */
+#ifndef PERDITION_PBS_DAEMON_START_H
+#define PERDITION_PBS_DAEMON_START_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/logdest.h"
+#include "perdition-pbs/logmatch.h"
+#include "perdition-pbs/pbs_config.h"
+#include "perdition-pbs/relay.h"
+#include "perdition-pbs/relay_db.h"
+#include "perdition-pbs/stream.h"
+#include "perdition-pbs/tail.h"
+
+struct daemon {
+	struct pbs_config config;
+	int argc;
+	char *const *argv;
+	uv_loop_t loop;
+	bool has_loop;
+
+	struct relay relay;
+	struct relay_db *db;
+	struct logmatch *match;
+	struct tail *tail;               /* NULL: no log */
+	struct stream *stream, *control; /* NULL: no such socket */
+	int stream_fd, control_fd; /* until the streams take them; or -1 */
+	struct logdest *dest;
+
+	uv_timer_t tick, log_retry, journal_retry;
+	uv_prepare_t prepare;
+	uv_signal_t hup, term, intr;
+
+	int ready_fd; /* to the parent that waits; -1: none */
+	bool wrote_pid;
+	bool journal_failed;  /* and it was said */
+	uint64_t saved_at;    /* ms of the loop: the log's position */
+	int64_t clock_offset; /* wall clock less time since boot, s */
+	int64_t refused_second;
+	unsigned int refused_n;
+};
+
+/* Everything but the handles of daemon.c.  0, or an exit status, with what is
+ * wrong said on standard error. */
+int daemon_start(struct daemon *);
+void daemon_ready(struct daemon *); /* tells whoever waits */
+void daemon_free(struct daemon *);  /* after the loop has run dry */
+
+void daemon_peers(const struct daemon *, struct stream_peers *);
+void daemon_log_level(const struct pbs_config *);
+
+/* Exchanges the texts that running parts hold pointers to or depend on. */
+void daemon_swap_paths(struct pbs_config *, struct pbs_config *);
+
+/* daemon.c: what the sources call. */
+void daemon_on_line(void *arg, struct slice line);
+void daemon_on_event(void *arg, const struct auth_event *);
+size_t daemon_on_control(
+    void *arg, struct slice line, char out[STREAM_REPLY_MAX]);
+void daemon_flush(struct daemon *);
+
+#endif

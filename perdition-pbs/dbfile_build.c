@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dbfile_build - a whole new database file, renamed into place.
+ */
+#include "config.h"
+
+#include "perdition-pbs/dbfile.h"
+
+#include <db.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "perdition-pbs/dbfile_private.h"
+
+#include "common/banned.h"
+
+#define RECORDS_MIN 1000
+#define RECORD_BYTES 80 /* on disk, generously */
+#define MODE 0644       /* Sendmail judges by the mode bits alone */
+
+/* How long a rewriter of the file itself may wait for its readers. */
+#define LOCK_WAIT_MS 5000
+
+struct dbfile_builder {
+	char *path;
+	const struct dbfile_plan *plan;
+	dbfile_next *next;
+	void *arg;
+	struct err *err;
+	char *tmp;  /* the other name */
+	int tmp_fd; /* on it, locked against a second builder; -1: in place */
+	int old_fd; /* on what has the name now, or -1 */
+	struct stat old;
+};
+
+static int
+fail(struct dbfile_builder *b, const char *path, int error)
+{
+	return err_set(b->err, error, "%s: %s", path, strerror(error));
+}
+
+/* ".NAME.new" beside path: one name, so that a killed builder leaves one
+ * file at most and the next one takes it over. */
+static char *
+tmp_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int dir = slash == NULL ? 0 : (int)(slash + 1 - path);
+	char *tmp;
+
+	if (asprintf(&tmp, "%.*s.%s.new", dir, path, path + dir) == -1)
+		return NULL;
+	return tmp;
+}
+
+/*
+ * Splitting buckets moves records between pages, and that is where a killed
+ * writer loses keys most often; so the file gets its buckets at once.
+ * Berkeley DB makes 2^n of them from the records announced, counts those that
+ * come on top of these, and begins to split at DBFILE_FFACTOR a bucket: with
+ * one bucket more than 2^(n-1) announced, half of them are room.
+ */
+static uint32_t
+announce(size_t records)
+{
+	uint64_t half = 1;
+
+	while ((half - 1) * DBFILE_FFACTOR < records && half < (1u << 24))
+		half *= 2;
+	return (uint32_t)(half * DBFILE_FFACTOR + DBFILE_FFACTOR);
+}
+
+static int
+fill(struct dbfile_builder *b, const char *path)
+{
+	size_t records = 2 * b->plan->records;
+	struct slice key, value;
+	DB *db = NULL;
+	int ret, closed;
+
+	if (records < RECORDS_MIN)
+		records = RECORDS_MIN;
+	ret = dbfile_handle(
+	    &db, dbfile_cache_for((uint64_t)records * RECORD_BYTES));
+	if (ret == 0)
+		ret = db->set_pagesize(db, 4096);
+	if (ret == 0)
+		ret = db->set_h_ffactor(db, DBFILE_FFACTOR);
+	if (ret == 0)
+		ret = db->set_h_nelem(db, announce(records));
+	if (ret == 0)
+		ret = db->open(db, NULL, path, NULL, DB_HASH,
+		    DB_CREATE | DB_TRUNCATE, MODE);
+	while (ret == 0 && b->next(b->arg, &key, &value))
+		ret = dbfile_db_put(db, key, value);
+	if (db != NULL) {
+		closed = db->close(db, ret == 0 ? 0 : DB_NOSYNC);
+		if (ret == 0)
+			ret = closed;
+	}
+	return ret == 0 ? 0 : dbfile_err(b->err, path, "cannot be built", ret);
+}
+
+/* The new file, empty and locked.  0, or -1 with errno. */
+static int
+open_tmp(struct dbfile_builder *b, unsigned int wait_ms)
+{
+	struct stat st, named;
+
+	for (int tries = 0; tries < 100; tries++) {
+		b->tmp_fd = open(
+		    b->tmp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, MODE);
+		if (b->tmp_fd == -1)
+			return -1;
+		if (dbfile_flock(b->tmp_fd, LOCK_EX, wait_ms) == -1)
+			return -1;
+		/* Whoever held it has renamed it meanwhile: it is the real
+		 * file now, not ours to empty. */
+		if (fstat(b->tmp_fd, &st) == 0 && stat(b->tmp, &named) == 0 &&
+		    st.st_dev == named.st_dev && st.st_ino == named.st_ino)
+			return ftruncate(b->tmp_fd, 0);
+		close(b->tmp_fd);
+		b->tmp_fd = -1;
+	}
+	errno = EBUSY;
+	return -1;
+}
+
+static void
+set_owner(struct dbfile_builder *b, int fd)
+{
+	uid_t uid = b->plan->uid;
+	gid_t gid = b->plan->gid;
+
+	if (uid == (uid_t)-1 && b->old_fd != -1) {
+		uid = b->old.st_uid;
+		gid = b->old.st_gid;
+	}
+	/* Only root can; anyone else made a file of its own. */
+	if (uid != (uid_t)-1 && fchown(fd, uid, gid) == -1)
+		errno = 0;
+}
+
+/*
+ * Sendmail's open sessions look at the inode they have: the old one's time is
+ * raised behind the rename, so that they go by name again, and the new one
+ * is later than what they remember.
+ */
+static int
+publish(struct dbfile_builder *b)
+{
+	int64_t now = time(NULL);
+	int64_t old = b->old_fd == -1 ? now - 1 : b->old.st_mtime;
+
+	set_owner(b, b->tmp_fd);
+	if (fchmod(b->tmp_fd, MODE) == -1)
+		return fail(b, b->tmp, errno);
+	dbfile_raise_mtime(b->tmp_fd, old, now);
+	/* The name must not lead to an empty file after a power failure. */
+	if (fdatasync(b->tmp_fd) == -1)
+		return fail(b, b->tmp, errno);
+	if (rename(b->tmp, b->path) == -1)
+		return fail(b, b->path, errno);
+	if (b->old_fd != -1)
+		dbfile_raise_mtime(b->old_fd, old, now);
+	return 0;
+}
+
+static int
+rewrite_in_place(struct dbfile_builder *b)
+{
+	int ret;
+
+	if (b->plan->in_place != NULL)
+		*b->plan->in_place = true;
+	if (dbfile_flock(b->old_fd, LOCK_EX, LOCK_WAIT_MS) == -1)
+		return fail(b, b->path, errno);
+	ret = fill(b, b->path);
+	if (ret == -1)
+		err_prefix(b->err, "torn");
+	dbfile_raise_mtime(b->old_fd, b->old.st_mtime, time(NULL));
+	flock(b->old_fd, LOCK_UN);
+	return ret;
+}
+
+static int
+is_denied(int error)
+{
+	return error == EACCES || error == EPERM || error == EROFS;
+}
+
+void
+dbfile_build_cancel(struct dbfile_builder **bp)
+{
+	struct dbfile_builder *b = *bp;
+
+	if (b == NULL)
+		return;
+	if (b->tmp_fd != -1) {
+		unlink(b->tmp);
+		close(b->tmp_fd);
+	}
+	if (b->old_fd != -1)
+		close(b->old_fd);
+	free(b->path);
+	free(b->tmp);
+	free(b);
+	*bp = NULL;
+}
+
+struct dbfile_builder *
+dbfile_build_begin(const char *path, unsigned int wait_ms, struct err *err)
+{
+	struct dbfile_builder *b = calloc(1, sizeof(*b));
+	bool ok = false;
+
+	if (b == NULL) {
+		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	b->err = err;
+	b->tmp_fd = b->old_fd = -1;
+	b->path = strdup(path);
+	b->tmp = tmp_name(path);
+	if (b->path == NULL || b->tmp == NULL) {
+		fail(b, path, ENOMEM);
+		goto out;
+	}
+	if (open_tmp(b, wait_ms) == -1) {
+		int error = errno;
+
+		if (b->tmp_fd != -1) /* it is another's */
+			close(b->tmp_fd);
+		b->tmp_fd = -1;
+		if (!is_denied(error) || access(path, W_OK) == -1) {
+			fail(b, b->tmp, error);
+			goto out;
+		}
+	}
+	ok = true;
+out:
+	if (!ok)
+		dbfile_build_cancel(&b);
+	return b;
+}
+
+int
+dbfile_build_finish(struct dbfile_builder **bp, const struct dbfile_plan *plan,
+    dbfile_next *next, void *arg, struct err *err)
+{
+	struct dbfile_builder *b = *bp;
+	int ret = -1;
+
+	b->plan = plan;
+	b->next = next;
+	b->arg = arg;
+	b->err = err;
+	if (plan->in_place != NULL)
+		*plan->in_place = false;
+	b->old_fd = open(b->path, O_RDWR | O_CLOEXEC);
+	if (b->old_fd != -1 && fstat(b->old_fd, &b->old) == -1) {
+		fail(b, b->path, errno);
+	} else if (b->tmp_fd != -1) {
+		ret = fill(b, b->tmp);
+		if (ret == 0)
+			ret = publish(b);
+		if (ret == 0) { /* the name is gone: nothing to unlink */
+			close(b->tmp_fd);
+			b->tmp_fd = -1;
+		}
+	} else if (b->old_fd == -1) {
+		fail(b, b->path, errno);
+	} else {
+		ret = rewrite_in_place(b);
+	}
+	dbfile_build_cancel(bp);
+	return ret;
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * journal - append, snapshot, replay; see the header.
+ *
+ * File: a header (magic, a random key), then records of a head (checksum,
+ * length, type) and a body.  The checksum is a keyed hash over the rest of
+ * the record.  Numbers are in host order: the file never leaves its host.
+ */
+#include "config.h"
+
+#include "perdition-pbs/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/addr.h"
+#include "perdition-pbs/dbfile.h"
+
+#include "common/banned.h"
+
+#define PENDING_MAX 65536       /* bytes that wait */
+#define GROWN_MIN (1024 * 1024) /* bytes; smaller files are left alone */
+#define GROWN_FACTOR 4          /* times what a snapshot would take */
+
+static const char magic[16] = "perdition-pbs 1";
+
+struct header {
+	char magic[sizeof(magic)];
+	struct hash_key key;
+};
+
+enum record_type {
+	RECORD_TOUCH = 1,
+	RECORD_REMOVE,
+	RECORD_PURGE,
+	RECORD_SOURCE
+};
+
+struct record_head {
+	uint32_t sum; /* over all that follows */
+	uint16_t len; /* of the body */
+	uint16_t type;
+};
+
+struct record_entry { /* body of RECORD_TOUCH and RECORD_REMOVE */
+	struct in6_addr ip;
+	int64_t expires; /* 0 in RECORD_REMOVE */
+	uint8_t prefix, zero[7];
+};
+
+#define RECORD_MAX (sizeof(struct record_head) + JOURNAL_SOURCE_MAX)
+
+struct journal {
+	char *path, *tmp;
+	int fd;
+	struct hash_key key;
+	uint64_t size; /* of the file's good part */
+	size_t pending_n;
+	bool failed; /* the file misses something: only a snapshot helps */
+	size_t source_n;
+	char source[JOURNAL_SOURCE_MAX];
+	char pending[PENDING_MAX];
+};
+
+static int
+fail(struct err *err, const char *path)
+{
+	int error = errno;
+
+	return err_set(err, error, "%s: %s", path, strerror(error));
+}
+
+/* 0, or -1 with errno; a short write is a full disk. */
+static int
+write_all(int fd, const void *p, size_t n)
+{
+	const char *c = p;
+
+	while (n > 0) {
+		ssize_t w = write(fd, c, n);
+
+		if (w == -1 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			if (w == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		c += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+static int
+open_locked(struct journal *j, bool create, unsigned int wait_ms)
+{
+	struct stat st, named;
+
+	for (int tries = 0; tries < 100; tries++) {
+		j->fd = open(j->path,
+		    O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
+			(create ? O_CREAT : 0),
+		    0600);
+		if (j->fd == -1 || dbfile_flock(j->fd, LOCK_EX, wait_ms) == -1)
+			return -1;
+		/* A snapshot may have taken its place while we waited. */
+		if (fstat(j->fd, &st) == 0 && stat(j->path, &named) == 0 &&
+		    st.st_dev == named.st_dev && st.st_ino == named.st_ino)
+			return 0;
+		close(j->fd);
+		j->fd = -1;
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
+struct journal *
+journal_open(
+    const char *path, bool create, unsigned int wait_ms, struct err *err)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+
+	if (j == NULL) {
+		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	j->fd = -1;
+	j->path = strdup(path);
+	if (j->path == NULL || asprintf(&j->tmp, "%s.new", path) == -1) {
+		j->tmp = NULL;
+		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		journal_close(&j);
+		return NULL;
+	}
+	if (open_locked(j, create, wait_ms) == -1) {
+		fail(err, path);
+		j->pending_n = 0;
+		journal_close(&j);
+	}
+	return j;
+}
+
+/* What fits no more is lost from the file: the next flush takes a snapshot. */
+static int
+write_pending(struct journal *j)
+{
+	if (j->failed)
+		return -1;
+	if (j->pending_n == 0)
+		return 0;
+	if (write_all(j->fd, j->pending, j->pending_n) == -1) {
+		int error = errno;
+
+		/* Works on a full disk too; if not, the checksum tells. */
+		if (ftruncate(j->fd, (off_t)j->size) == -1)
+			error = errno;
+		j->failed = true;
+		j->pending_n = 0;
+		errno = error;
+		return -1;
+	}
+	j->size += j->pending_n;
+	j->pending_n = 0;
+	return 0;
+}
+
+void
+journal_close(struct journal **jp)
+{
+	struct journal *j = *jp;
+
+	if (j == NULL)
+		return;
+	if (j->fd != -1) {
+		write_pending(j);
+		close(j->fd);
+	}
+	free(j->path);
+	free(j->tmp);
+	free(j);
+	*jp = NULL;
+}
+
+int
+journal_chown(struct journal *j, uid_t uid, gid_t gid)
+{
+	return fchown(j->fd, uid, gid);
+}
+
+/* --- loading ------------------------------------------------------------- */
+
+static uint32_t
+checksum(const struct journal *j, const char *record, size_t n)
+{
+	return (uint32_t)hash_bytes(&j->key,
+	    slice_make(record + sizeof(uint32_t), n - sizeof(uint32_t)));
+}
+
+static bool
+apply(struct journal *j, struct relay_store *s, unsigned int type,
+    struct slice body, int64_t now, int64_t limit)
+{
+	struct record_entry r;
+	struct relay_entry e;
+
+	if (type == RECORD_PURGE) {
+		relay_store_clear(s);
+		return true;
+	}
+	if (type == RECORD_SOURCE && body.n <= sizeof(j->source)) {
+		memcpy(j->source, body.p, body.n);
+		j->source_n = body.n;
+		return true;
+	}
+	if (body.n != sizeof(r) ||
+	    (type != RECORD_TOUCH && type != RECORD_REMOVE))
+		return false;
+	memcpy(&r, body.p, sizeof(r));
+	memset(&e, 0, sizeof(e));
+	e.key.ip = r.ip;
+	e.key.prefix = r.prefix;
+	/* A clock that was wrong then, or is now, must not open for years. */
+	e.expires = r.expires < limit ? r.expires : limit;
+	if (r.prefix > 128)
+		return false;
+	if (type == RECORD_REMOVE)
+		relay_store_remove(s, &e.key);
+	else if (e.expires > now)
+		return relay_store_touch(s, &e, now) != -1;
+	return true;
+}
+
+/* One record.  1, or 0 at the end of what is whole. */
+static int
+load_record(struct journal *j, FILE *f, struct relay_store *s, int64_t now,
+    int64_t limit)
+{
+	char record[RECORD_MAX];
+	struct record_head head;
+	size_t n;
+
+	if (fread(record, sizeof(head), 1, f) != 1)
+		return 0;
+	memcpy(&head, record, sizeof(head));
+	n = sizeof(head) + head.len;
+	if (n > sizeof(record) ||
+	    (head.len > 0 &&
+		fread(record + sizeof(head), head.len, 1, f) != 1) ||
+	    checksum(j, record, n) != head.sum ||
+	    !apply(j, s, head.type, slice_make(record + sizeof(head), head.len),
+		now, limit))
+		return 0;
+	j->size += n;
+	return 1;
+}
+
+static int
+write_header(struct journal *j, int fd)
+{
+	struct header h;
+
+	memset(&h, 0, sizeof(h));
+	memcpy(h.magic, magic, sizeof(magic));
+	if (hash_key_make(&h.key) == -1 || write_all(fd, &h, sizeof(h)) == -1)
+		return -1;
+	j->key = h.key;
+	j->size = sizeof(h);
+	return 0;
+}
+
+int
+journal_load(struct journal *j, struct relay_store *s, int64_t now,
+    int64_t limit, uint64_t *torn, struct err *err)
+{
+	int ret = -1, fd = dup(j->fd);
+	FILE *f = fd == -1 ? NULL : fdopen(fd, "r");
+	struct stat st;
+	struct header h;
+
+	*torn = 0;
+	if (f == NULL || fstat(j->fd, &st) == -1 ||
+	    fseek(f, 0, SEEK_SET) == -1) {
+		fail(err, j->path);
+		goto out;
+	}
+	if ((size_t)st.st_size < sizeof(h)) { /* new, or killed at birth */
+		*torn = (uint64_t)st.st_size;
+		if (ftruncate(j->fd, 0) == -1 || write_header(j, j->fd) == -1) {
+			fail(err, j->path);
+			goto out;
+		}
+		ret = 0;
+		goto out;
+	}
+	if (fread(&h, sizeof(h), 1, f) != 1 ||
+	    memcmp(h.magic, magic, sizeof(magic)) != 0) {
+		err_set(
+		    err, EINVAL, "%s: not a journal of perdition-pbs", j->path);
+		goto out;
+	}
+	j->key = h.key;
+	j->size = sizeof(h);
+	while (load_record(j, f, s, now, limit) == 1)
+		continue;
+	*torn = (uint64_t)st.st_size - j->size;
+	if (*torn > 0 && ftruncate(j->fd, (off_t)j->size) == -1) {
+		fail(err, j->path);
+		goto out;
+	}
+	ret = 0;
+out:
+	if (f != NULL)
+		fclose(f);
+	else if (fd != -1)
+		close(fd);
+	return ret;
+}
+
+struct slice
+journal_source(const struct journal *j)
+{
+	return slice_make(j->source, j->source_n);
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+static size_t
+make_record(const struct journal *j, char out[RECORD_MAX],
+    enum record_type type, struct slice body)
+{
+	struct record_head head = { 0, (uint16_t)body.n, (uint16_t)type };
+	size_t n = sizeof(head) + body.n;
+
+	memcpy(out, &head, sizeof(head));
+	if (body.n > 0)
+		memcpy(out + sizeof(head), body.p, body.n);
+	head.sum = checksum(j, out, n);
+	memcpy(out, &head, sizeof(head));
+	return n;
+}
+
+static void
+append(struct journal *j, enum record_type type, struct slice body)
+{
+	char record[RECORD_MAX];
+	size_t n = make_record(j, record, type, body);
+
+	if (n > PENDING_MAX - j->pending_n)
+		write_pending(j);
+	if (j->failed)
+		return;
+	memcpy(j->pending + j->pending_n, record, n);
+	j->pending_n += n;
+}
+
+static struct record_entry
+record_entry(const struct relay_key *k, int64_t expires)
+{
+	struct record_entry r;
+
+	memset(&r, 0, sizeof(r));
+	r.ip = k->ip;
+	r.prefix = k->prefix;
+	r.expires = expires;
+	return r;
+}
+
+void
+journal_touch(struct journal *j, const struct relay_entry *e)
+{
+	struct record_entry r = record_entry(&e->key, e->expires);
+
+	append(j, RECORD_TOUCH, slice_make((const char *)&r, sizeof(r)));
+}
+
+void
+journal_remove(struct journal *j, const struct relay_key *k)
+{
+	struct record_entry r = record_entry(k, 0);
+
+	append(j, RECORD_REMOVE, slice_make((const char *)&r, sizeof(r)));
+}
+
+void
+journal_purge(struct journal *j)
+{
+	append(j, RECORD_PURGE, SLICE(""));
+}
+
+void
+journal_save_source(struct journal *j, struct slice position)
+{
+	if (position.n > sizeof(j->source))
+		return;
+	memcpy(j->source, position.p, position.n);
+	j->source_n = position.n;
+	append(j, RECORD_SOURCE, position);
+}
+
+static size_t
+snapshot_size(const struct relay_store *s)
+{
+	return sizeof(struct header) +
+	       relay_store_count(s) *
+		   (sizeof(struct record_head) + sizeof(struct record_entry)) +
+	       RECORD_MAX;
+}
+
+/* Everything alive, through the memory for what waits. */
+static int
+write_snapshot(struct journal *j, const struct relay_store *s, int fd)
+{
+	int old = j->fd;
+	int ret = -1;
+
+	if (write_header(j, fd) == -1)
+		return -1;
+	j->fd = fd;
+	j->failed = false;
+	j->pending_n = 0;
+	if (j->source_n > 0)
+		append(j, RECORD_SOURCE, journal_source(j));
+	for (size_t i = 0; i < relay_store_count(s) && !j->failed; i++)
+		journal_touch(j, relay_store_at(s, i));
+	if (write_pending(j) == 0)
+		ret = 0;
+	j->fd = old;
+	return ret;
+}
+
+int
+journal_snapshot(
+    struct journal *j, const struct relay_store *s, struct err *err)
+{
+	struct stat st;
+	int fd = -1;
+
+	unlink(j->tmp); /* of a killed predecessor; the lock is ours */
+	fd = open(j->tmp,
+	    O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+	    0600);
+	/* The new file is locked before it has the name. */
+	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1 ||
+	    write_snapshot(j, s, fd) == -1)
+		goto out;
+	if (geteuid() == 0 && fstat(j->fd, &st) == 0 &&
+	    fchown(fd, st.st_uid, st.st_gid) == -1)
+		goto out;
+	if (rename(j->tmp, j->path) == -1)
+		goto out;
+	close(j->fd);
+	j->fd = fd;
+	return 0;
+out:
+	fail(err, j->tmp);
+	j->failed = true;
+	j->pending_n = 0;
+	if (fd != -1) {
+		unlink(j->tmp);
+		close(fd);
+	}
+	return -1;
+}
+
+int
+journal_flush(struct journal *j, const struct relay_store *s, struct err *err)
+{
+	if (!j->failed && write_pending(j) == 0) {
+		if (j->size > GROWN_MIN &&
+		    j->size > GROWN_FACTOR * snapshot_size(s))
+			return journal_snapshot(j, s, err);
+		return 0;
+	}
+	if (j->failed && journal_snapshot(j, s, err) == 0)
+		return 0;
+	/* A directory that allows no new file: rewrite this one.  A kill
+	 * meanwhile costs entries, as the disk being full did already. */
+	if (err->code == EACCES || err->code == EPERM || err->code == EROFS) {
+		if (ftruncate(j->fd, 0) == 0 &&
+		    write_snapshot(j, s, j->fd) == 0)
+			return 0;
+		j->failed = true;
+		return fail(err, j->path);
+	}
+	return -1;
+}
+
+bool
+journal_failed(const struct journal *j)
+{
+	return j->failed;
+}
+
+bool
+journal_dirty(const struct journal *j)
+{
+	return j->failed || j->pending_n > 0;
+}

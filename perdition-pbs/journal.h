@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * journal - the daemon's own truth on disk.
+ *
+ * A file of small records, appended to as things happen and replaced by a
+ * snapshot when it has grown; each record carries a checksum, so that a torn
+ * end (a kill, a full disk) is recognised and cut off.  What is written
+ * survives the death of the process; a power failure may cost the last
+ * seconds, which is harmless: clients log in again.
+ *
+ * The lock on it says who owns the relay database: a running daemon, or a
+ * tool for as long as it works.
+ */
+#ifndef PERDITION_PBS_JOURNAL_H
+#define PERDITION_PBS_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/slice.h"
+#include "perdition-pbs/relay_store.h"
+
+#define JOURNAL_SOURCE_MAX 1024 /* bytes of a source's position */
+
+struct journal;
+
+/*
+ * Opens path and takes the lock, waiting for it at most wait_ms.
+ * create: make it when it is not there (mode 0600); else ENOENT is an answer.
+ * NULL with err set; err->code EWOULDBLOCK: somebody else has it.
+ */
+struct journal *journal_open(
+    const char *path, bool create, unsigned int wait_ms, struct err *);
+void journal_close(struct journal **); /* writes what waits, unlocks */
+
+/* Gives the file to the user that the daemon is going to be. */
+int journal_chown(struct journal *, uid_t, gid_t);
+
+/*
+ * Reads all that is there into store; entries dead at now are left out, and
+ * none lives past limit.  *torn is set to the bytes cut off at the end.
+ * 0 (also for an empty one), or -1 with err: no journal, or not readable.
+ */
+int journal_load(struct journal *, struct relay_store *, int64_t now,
+    int64_t limit, uint64_t *torn, struct err *);
+
+/* The source's position as last saved, or empty; valid until the next save. */
+struct slice journal_source(const struct journal *);
+
+/*
+ * What happened, in order.  Kept in memory until journal_flush(), or at most
+ * 64 KiB of it.
+ */
+void journal_touch(struct journal *, const struct relay_entry *);
+void journal_remove(struct journal *, const struct relay_key *);
+void journal_purge(struct journal *);
+void journal_save_source(struct journal *, struct slice position);
+
+/*
+ * Writes what waits, or a snapshot of store when the file has grown far
+ * beyond what is alive, or when an earlier write failed.  0, or -1 with err
+ * set: all is kept in memory only, until a later call succeeds.
+ */
+int journal_flush(struct journal *, const struct relay_store *, struct err *);
+
+/* A snapshot now. */
+int journal_snapshot(
+    struct journal *, const struct relay_store *, struct err *);
+
+bool journal_failed(const struct journal *); /* the last write did not work */
+bool journal_dirty(const struct journal *);  /* something waits */
+
+#endif

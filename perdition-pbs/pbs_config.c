@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pbs_config - reading and checking the options of perdition-pbs.
+ */
+#include "config.h"
+
+#include "perdition-pbs/pbs_config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "perdition-pbs/logmatch.h"
+
+#include "common/banned.h"
+
+struct check {
+	struct pbs_config *c;
+	const struct option_state *state;
+	struct option_problems *problems;
+	int bad;
+};
+
+static void
+complain(struct check *k, const char *name, const char *text)
+{
+	const char *where = option_set_where(k->state, name);
+
+	option_problems_add(k->problems, "%s: %s: %s",
+	    where == NULL ? "default" : where, name, text);
+	k->bad = 1;
+}
+
+/* --- one option each ----------------------------------------------------- */
+
+static void
+check_prefix(struct check *k)
+{
+	char *p = k->c->prefix;
+
+	if (strlen(p) >= RELAY_PREFIX_MAX)
+		complain(k, "prefix", "longer than 31 bytes");
+	for (; *p != '\0'; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+		else if (*p <= ' ' || *p > '~')
+			complain(k, "prefix",
+			    "holds a byte that is no visible "
+			    "ASCII character");
+	}
+}
+
+static void
+check_regex(struct check *k)
+{
+	struct err err;
+	struct logmatch *m = logmatch_create(k->c->regex, &err);
+
+	if (m == NULL)
+		complain(k, "regex", err.msg);
+	logmatch_destroy(&m);
+}
+
+static void
+check_never(struct check *k)
+{
+	struct pbs_config *c = k->c;
+	char text[200];
+
+	c->nets = calloc(c->never.n + 1, sizeof(*c->nets));
+	if (c->nets == NULL) {
+		complain(k, "never", strerror(errno));
+		return;
+	}
+	for (size_t i = 0; i < c->never.n; i++) {
+		if (addr_net_parse(
+			slice_str(c->never.v[i]), &c->nets[c->nets_n]) == 0) {
+			c->nets_n++;
+			continue;
+		}
+		snprintf(text, sizeof(text),
+		    "%.100s: expected a network such as 192.0.2.0/24 or "
+		    "2001:db8::/32, or an address",
+		    c->never.v[i]);
+		complain(k, "never", text);
+	}
+}
+
+static void
+check_socket_mode(struct check *k)
+{
+	char *end;
+	unsigned long v = strtoul(k->c->socket_mode, &end, 8);
+
+	if (end == k->c->socket_mode || *end != '\0' || v > 0777)
+		complain(k, "socket_mode", "expected octal digits up to 0777");
+	k->c->socket_bits = (mode_t)v;
+}
+
+/* A name or a number; false: unknown. */
+static bool
+find_uid(const char *name, uid_t *uid)
+{
+	struct passwd *pw = getpwnam(name);
+	uint64_t n;
+
+	if (pw != NULL)
+		*uid = pw->pw_uid;
+	else if (slice_u64(slice_str(name), UINT32_MAX - 1, &n) == 0)
+		*uid = (uid_t)n;
+	else
+		return false;
+	return true;
+}
+
+static void
+check_socket_user(struct check *k)
+{
+	struct slice rest = slice_str(k->c->socket_user), part;
+	char text[100];
+
+	k->c->uids = calloc(rest.n + 1, sizeof(*k->c->uids));
+	if (k->c->uids == NULL) {
+		complain(k, "socket_user", strerror(errno));
+		return;
+	}
+	while (rest.n > 0) {
+		slice_cut(&rest, ',', &part);
+		snprintf(text, sizeof(text), "%.*s", (int)part.n, part.p);
+		if (part.n == 0)
+			continue;
+		if (find_uid(text, &k->c->uids[k->c->uids_n])) {
+			k->c->uids_n++;
+		} else if (option_set_where(k->state, "socket_user") != NULL) {
+			char why[150];
+
+			snprintf(why, sizeof(why), "%s: no such user", text);
+			complain(k, "socket_user", why);
+		}
+	}
+}
+
+static void
+check_ids(struct check *k)
+{
+	struct pbs_config *c = k->c;
+	struct passwd *pw;
+	struct group *gr;
+
+	c->uid = (uid_t)-1;
+	c->gid = (gid_t)-1;
+	if (geteuid() != 0 || c->mode != PBS_DAEMON)
+		return;
+	pw = getpwnam(c->user);
+	if (pw == NULL) {
+		complain(k, "user", "no such user");
+		return;
+	}
+	c->uid = pw->pw_uid;
+	c->gid = pw->pw_gid;
+	if (c->group[0] == '\0')
+		return;
+	gr = getgrnam(c->group);
+	if (gr == NULL)
+		complain(k, "group", "no such group");
+	else
+		c->gid = gr->gr_gid;
+}
+
+static void
+check_absolute(
+    struct check *k, const char *name, const char *path, bool may_be_empty)
+{
+	if (path[0] == '\0' && may_be_empty)
+		return;
+	/* A daemon has no current directory. */
+	if (path[0] != '/' && k->c->mode == PBS_DAEMON)
+		complain(k, name, "expected an absolute path");
+	if (path[0] == '\0' || path[strlen(path) - 1] == '/')
+		complain(k, name, "expected a file's path");
+}
+
+/* --- names that follow from db_file -------------------------------------- */
+
+/* The directory's true name, so that two ways to one file are one database. */
+static char *
+true_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX], real[PATH_MAX], *out;
+	int n = slash == NULL ? 0 : (int)(slash - path);
+
+	if (n >= (int)sizeof(dir))
+		return strdup(path);
+	snprintf(dir, sizeof(dir), "%.*s", n, path);
+	if (realpath(slash == NULL ? "." : n == 0 ? "/" : dir, real) == NULL)
+		return strdup(path);
+	if (asprintf(&out, "%s/%s", strcmp(real, "/") == 0 ? "" : real,
+		slash == NULL ? path : slash + 1) == -1)
+		return NULL;
+	return out;
+}
+
+static void
+derive_paths(struct check *k)
+{
+	/* No secret: it only tells databases with equal names apart. */
+	static const struct hash_key fixed = { 0 };
+	struct pbs_config *c = k->c;
+	const char *base;
+	uint64_t sum;
+
+	c->db_path = true_path(c->db_file);
+	if (c->db_path == NULL) {
+		complain(k, "db_file", strerror(ENOMEM));
+		return;
+	}
+	if (c->state_dir[0] == '\0')
+		return;
+	base = strrchr(c->db_path, '/');
+	base = base == NULL ? c->db_path : base + 1;
+	sum = hash_bytes(&fixed, slice_str(c->db_path));
+	if (asprintf(&c->journal_path, "%s/%s-%016" PRIx64 ".journal",
+		c->state_dir, base, sum) == -1) {
+		c->journal_path = NULL;
+		complain(k, "state_dir", strerror(ENOMEM));
+	}
+	/* Short: a socket's path has 107 bytes. */
+	if (asprintf(&c->control_path, "%s/%016" PRIx64 ".sock", c->state_dir,
+		sum) == -1) {
+		c->control_path = NULL;
+		complain(k, "state_dir", strerror(ENOMEM));
+	}
+}
+
+static int
+finish(struct pbs_config *c, const struct option_state *state,
+    struct option_problems *problems)
+{
+	struct check k = { c, state, problems, 0 };
+
+	check_prefix(&k);
+	check_regex(&k);
+	check_never(&k);
+	check_socket_mode(&k);
+	check_socket_user(&k);
+	check_ids(&k);
+	check_absolute(&k, "db_file", c->db_file, false);
+	check_absolute(&k, "log_file", c->log_file, true);
+	check_absolute(&k, "socket", c->socket, true);
+	check_absolute(&k, "pid_file", c->pid_file, true);
+	if (c->state_dir[0] != '\0' && c->state_dir[0] != '/')
+		complain(&k, "state_dir", "expected an absolute path");
+	if (k.bad == 0)
+		derive_paths(&k);
+	c->wants_socket = option_set_where(state, "socket") != NULL;
+	c->wants_state = option_set_where(state, "state_dir") != NULL;
+	c->wants_pid_file = option_set_where(state, "pid_file") != NULL;
+	return k.bad == 0 ? 0 : EX_CONFIG;
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* "perdition-pbs-list" is --mode list, and so on; "" for another name. */
+static const char *
+mode_of_name(const char *argv0)
+{
+	static const char name[] = "perdition-pbs-";
+	const char *slash, *base;
+
+	if (argv0 == NULL)
+		return "";
+	slash = strrchr(argv0, '/');
+	base = slash == NULL ? argv0 : slash + 1;
+	if (strncmp(base, "lt-", 3) == 0) /* libtool's, in the build tree */
+		base += 3;
+	return strncmp(base, name, sizeof(name) - 1) == 0
+		   ? base + sizeof(name) - 1
+		   : "";
+}
+
+/* An argument that the name stands for, in front of the others. */
+static int
+read_argv(struct option_state *state, struct pbs_config *c, int argc,
+    char *const argv[], struct option_problems *problems)
+{
+	const char *mode = argc > 0 ? mode_of_name(argv[0]) : "";
+	char **args;
+	int ret, extra = mode[0] != '\0' ? 2 : 0;
+	char word[] = "--mode";
+	char *value = strdup(mode);
+
+	args = calloc((size_t)argc + 3, sizeof(*args));
+	if (args == NULL || value == NULL) {
+		free(args);
+		free(value);
+		option_problems_add(problems, "%s", strerror(ENOMEM));
+		return -1;
+	}
+	args[0] = argv[0];
+	args[1] = word;
+	args[2] = value;
+	for (int i = 1; i < argc; i++)
+		args[i + extra] = argv[i];
+	ret = option_read_argv(
+	    state, argc + extra, args, &c->first_operand, problems);
+	c->first_operand -= extra;
+	free(args);
+	free(value);
+	return ret;
+}
+
+static int
+load(struct pbs_config *c, struct option_state *state, int argc,
+    char *const argv[], struct option_problems *problems)
+{
+	const char *file = SYSCONFDIR "/perdition/perdition-pbs.conf";
+	bool given;
+
+	if (read_argv(state, c, argc, argv, problems) == -1)
+		return EX_USAGE;
+	given = option_set_where(state, "config_file") != NULL;
+	if (given)
+		file = c->config_file;
+	if (file[0] != '\0' && access(file, F_OK) == 0) {
+		if (option_read_file(state, file, problems) == -1)
+			return EX_CONFIG;
+	} else if (given && file[0] != '\0') {
+		option_problems_add(problems, "%s: %s", file, strerror(errno));
+		return EX_NOINPUT;
+	}
+	if (option_apply_defaults(state, problems) == -1)
+		return EX_CONFIG;
+	return finish(c, state, problems);
+}
+
+int
+pbs_config_load(struct pbs_config *c, int argc, char *const argv[],
+    struct option_problems *problems)
+{
+	struct option_state *state = option_state_create(&pbs_options, c);
+	int ret;
+
+	if (state == NULL) {
+		option_problems_add(problems, "%s", strerror(ENOMEM));
+		return EX_OSERR;
+	}
+	ret = load(c, state, argc, argv, problems);
+	option_state_destroy(&state);
+	return ret;
+}
+
+void
+pbs_config_clear(struct pbs_config *c)
+{
+	free(c->nets);
+	free(c->uids);
+	free(c->db_path);
+	free(c->journal_path);
+	free(c->control_path);
+	option_clear(&pbs_options, c);
+	memset(c, 0, sizeof(*c));
+}
+
+void
+pbs_config_rule(const struct pbs_config *c, struct relay_rule *r)
+{
+	*r = (struct relay_rule){
+		.never = c->nets,
+		.never_n = c->nets_n,
+		.allow_loopback = c->allow_loopback,
+		.v4_mask = c->ipv4_mask,
+		.v6_mask = c->ipv6_mask,
+	};
+}
+
+void
+pbs_config_limits(const struct pbs_config *c, struct relay_limits *l)
+{
+	*l = (struct relay_limits){
+		.timeout = c->timeout,
+		.max_entries = c->max_entries,
+		.max_new_per_second = c->max_new_per_second,
+	};
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pbs_config - what the administrator asked of perdition-pbs, checked and
+ * ready for use.  Const once it is made.
+ */
+#ifndef PERDITION_PBS_PBS_CONFIG_H
+#define PERDITION_PBS_PBS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/addr.h"
+#include "common/option.h"
+#include "perdition-pbs/relay.h"
+#include "perdition-pbs/relay_rule.h"
+
+enum pbs_mode {
+	PBS_DAEMON,
+	PBS_LIST,
+	PBS_INSERT,
+	PBS_REMOVE,
+	PBS_PURGE,
+	PBS_EXPIRE,
+	PBS_SETENV
+};
+
+struct pbs_config {
+	/* --- as given, one field an option; names are the options' ---------
+	 */
+	unsigned int mode; /* enum pbs_mode */
+	char *db_file, *prefix;
+	unsigned int timeout; /* s */
+	char *log_file, *regex;
+	char *socket, *socket_user, *socket_mode;
+	struct option_list never;
+	bool allow_loopback;
+	unsigned int ipv4_mask, ipv6_mask;
+	unsigned int max_entries, max_new_per_second;
+	char *state_dir, *pid_file;
+	char *user, *group;
+	bool no_daemon;
+	bool debug, quiet;
+	char *log_facility;
+	char *config_file;
+	bool help, version, dump_config;
+
+	/* --- made from the above -------------------------------------------
+	 */
+	int first_operand;     /* in argv */
+	struct addr_net *nets; /* of never */
+	size_t nets_n;
+	uid_t *uids; /* of socket_user */
+	size_t uids_n;
+	mode_t socket_bits;
+	char *db_path;      /* db_file with its directory's true name */
+	char *journal_path; /* NULL: no state_dir */
+	char *control_path; /* the tools' own socket beside it */
+	uid_t uid;          /* to become, when started by root; else -1 */
+	gid_t gid;
+	/* Asked for by name: then it is an error if it cannot be had, and not
+	 * just a default that an ordinary user's trial run goes without. */
+	bool wants_socket, wants_state, wants_pid_file;
+};
+
+extern const struct option_table pbs_options;
+
+/*
+ * Command line (the program's name may choose the mode), file, defaults,
+ * checks.  0, or with all problems found EX_USAGE (the command line),
+ * EX_NOINPUT, EX_CONFIG or EX_OSERR.  c has to be cleared in any case.
+ */
+int pbs_config_load(struct pbs_config *c, int argc, char *const argv[],
+    struct option_problems *);
+void pbs_config_clear(struct pbs_config *);
+
+void pbs_config_rule(const struct pbs_config *, struct relay_rule *);
+void pbs_config_limits(const struct pbs_config *, struct relay_limits *);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pbs_config_table - the options of perdition-pbs.
+ */
+#include "config.h"
+
+#include "perdition-pbs/pbs_config.h"
+
+#include "common/banned.h"
+
+#define FIELD(name) offsetof(struct pbs_config, name)
+
+#define G_DB "Database"
+#define G_SOURCE "Sources"
+#define G_RULE "Who is let in"
+#define G_PROCESS "Process"
+#define G_LOG "Logging"
+#define G_OTHER "Other"
+
+static const struct option_names modes[] = {
+	{ "daemon", PBS_DAEMON },
+	{ "list", PBS_LIST },
+	{ "insert", PBS_INSERT },
+	{ "remove", PBS_REMOVE },
+	{ "purge", PBS_PURGE },
+	{ "expire", PBS_EXPIRE },
+	{ "setenv", PBS_SETENV },
+	{ NULL, 0 },
+};
+
+static const struct option_def defs[] = {
+	{ .name = "mode",
+	    .letter = 'm',
+	    .type = &option_enum,
+	    .offset = FIELD(mode),
+	    .dflt = "daemon",
+	    .names = modes,
+	    .group = G_OTHER,
+	    .help = "What to do. Run as perdition-pbs-list and so on, the "
+		    "program's name tells." },
+	{ .name = "db_file",
+	    .letter = 'D',
+	    .type = &option_path,
+	    .offset = FIELD(db_file),
+	    .dflt = "/etc/mail/popauth.db",
+	    .group = G_DB,
+	    .help = "The Berkeley DB hash file that the MTAs read. It should "
+		    "be alone in a directory that the daemon's user owns and "
+		    "nobody else may write to." },
+	{ .name = "prefix",
+	    .letter = 'p',
+	    .type = &option_string,
+	    .offset = FIELD(prefix),
+	    .dflt = "",
+	    .arg = "TEXT",
+	    .group = G_DB,
+	    .help = "Put this, in lower case, before each address in the "
+		    "database. Sendmail's FEATURE(drac), Postfix and Exim "
+		    "want none." },
+	{ .name = "timeout",
+	    .letter = 't',
+	    .type = &option_seconds,
+	    .offset = FIELD(timeout),
+	    .dflt = "3600",
+	    .min = 1,
+	    .max = 366 * 24 * 60 * 60,
+	    .group = G_DB,
+	    .help = "How long a login lets its client's address relay. For "
+		    "insert: how long the addresses given are let in." },
+	{ .name = "log_file",
+	    .letter = 'L',
+	    .type = &option_path,
+	    .offset = FIELD(log_file),
+	    .dflt = "/var/log/mail.log",
+	    .group = G_SOURCE,
+	    .help = "Learn of logins from this log, through rotation and "
+		    "restarts. It need not exist yet. Whoever can write to the "
+		    "system's log can forge logins there: prefer socket where "
+		    "other users have accounts. Empty: no log." },
+	{ .name = "regex",
+	    .letter = 'r',
+	    .type = &option_string,
+	    .offset = FIELD(regex),
+	    .dflt = "",
+	    .arg = "PATTERN",
+	    .group = G_SOURCE,
+	    .help = "A POSIX extended regular expression to find logins in "
+		    "log_file instead of perdition's own lines: its first "
+		    "group is the client's address, its second the user. It is "
+		    "applied to the whole line; unless it begins with ^ and "
+		    "ends with $, and matches all that lies between, a user "
+		    "name can be made to look like a login." },
+	{ .name = "socket",
+	    .type = &option_path,
+	    .offset = FIELD(socket),
+	    .dflt = LOCALSTATEDIR "/run/perdition-pbs/auth.sock",
+	    .group = G_SOURCE,
+	    .help = "Learn of logins through this Unix socket: the auth_socket "
+		    "of perdition. Empty: no socket." },
+	{ .name = "socket_user",
+	    .type = &option_string,
+	    .offset = FIELD(socket_user),
+	    .dflt = "nobody",
+	    .arg = "USER[,USER...]",
+	    .group = G_SOURCE,
+	    .help = "Whose processes may tell of logins through socket, by "
+		    "name or number, beside root and the daemon's own user. "
+		    "It is perdition's option username." },
+	{ .name = "socket_mode",
+	    .type = &option_string,
+	    .offset = FIELD(socket_mode),
+	    .dflt = "0666",
+	    .arg = "OCTAL",
+	    .group = G_SOURCE,
+	    .help = "Permissions of socket. Who may use it is decided by "
+		    "socket_user whatever they are." },
+	{ .name = "never",
+	    .type = &option_strings,
+	    .offset = FIELD(never),
+	    .arg = "NETWORK",
+	    .group = G_RULE,
+	    .help = "Never let an address of this network in, whoever logs in "
+		    "from there: for one's own proxies and webmail servers and "
+		    "for gateways that many share. 192.0.2.0/24, "
+		    "2001:db8::/32 or an address alone." },
+	{ .name = "allow_loopback",
+	    .type = &option_bool,
+	    .offset = FIELD(allow_loopback),
+	    .group = G_RULE,
+	    .help = "Let loopback addresses in too." },
+	{ .name = "ipv4_mask",
+	    .type = &option_uint,
+	    .offset = FIELD(ipv4_mask),
+	    .dflt = "32",
+	    .min = RELAY_V4_MASK_MIN,
+	    .max = 32,
+	    .arg = "BITS",
+	    .group = G_RULE,
+	    .help = "With less than 32 a login lets in the whole network of "
+		    "that size around the client." },
+	{ .name = "ipv6_mask",
+	    .type = &option_uint,
+	    .offset = FIELD(ipv6_mask),
+	    .dflt = "64",
+	    .min = RELAY_V6_MASK_MIN,
+	    .max = 128,
+	    .arg = "BITS",
+	    .group = G_RULE,
+	    .help = "The same for IPv6, where the machines of one household "
+		    "change their addresses within a /64 at will. Networks "
+		    "are found by setenv, Postfix and Sendmail's access_db; "
+		    "FEATURE(drac) asks for the address that has logged in." },
+	{ .name = "max_entries",
+	    .type = &option_uint,
+	    .offset = FIELD(max_entries),
+	    .dflt = "10000000",
+	    .min = 16,
+	    .max = RELAY_STORE_MAX,
+	    .group = G_RULE,
+	    .help = "At most so many addresses and networks; beyond, the one "
+		    "that would expire next goes." },
+	{ .name = "max_new_per_second",
+	    .type = &option_uint,
+	    .offset = FIELD(max_new_per_second),
+	    .dflt = "100000",
+	    .min = 1,
+	    .max = 1000000000,
+	    .group = G_RULE,
+	    .help = "Logins from further new addresses within a second are "
+		    "not heeded." },
+	{ .name = "state_dir",
+	    .type = &option_path,
+	    .offset = FIELD(state_dir),
+	    .dflt = LOCALSTATEDIR "/lib/perdition-pbs",
+	    .group = G_PROCESS,
+	    .help = "Where the daemon keeps, in a file for each db_file, who "
+		    "may relay and how far the log has been read, for its "
+		    "next start. Empty: nowhere; then it starts with what it "
+		    "finds in db_file and at the end of the log." },
+	{ .name = "pid_file",
+	    .type = &option_path,
+	    .offset = FIELD(pid_file),
+	    .dflt = LOCALSTATEDIR "/run/perdition-pbs/perdition-pbs.pid",
+	    .group = G_PROCESS,
+	    .help = "Empty: none." },
+	{ .name = "user",
+	    .letter = 'u',
+	    .type = &option_string,
+	    .offset = FIELD(user),
+	    .dflt = "nobody",
+	    .arg = "USER",
+	    .group = G_PROCESS,
+	    .help = "Started by root, become this user. A user of its own "
+		    "is better: nobody else's processes can then touch the "
+		    "database." },
+	{ .name = "group",
+	    .letter = 'g',
+	    .type = &option_string,
+	    .offset = FIELD(group),
+	    .dflt = "",
+	    .arg = "GROUP",
+	    .group = G_PROCESS,
+	    .help = "And this group; empty: the user's own. The group of "
+		    "log_file is kept as well, if it may read that." },
+	{ .name = "no_daemon",
+	    .letter = 'n',
+	    .type = &option_bool,
+	    .offset = FIELD(no_daemon),
+	    .group = G_PROCESS,
+	    .help = "Stay in the foreground." },
+	{ .name = "log_facility",
+	    .letter = 'F',
+	    .type = &option_string,
+	    .offset = FIELD(log_facility),
+	    .dflt = "mail",
+	    .arg = "FACILITY|FILE|-|+",
+	    .group = G_LOG,
+	    .help = "Log to syslog with this facility, to a file (a path that "
+		    "begins with /), to standard output (-) or to standard "
+		    "error (+); both of the last imply no_daemon." },
+	{ .name = "debug",
+	    .letter = 'd',
+	    .type = &option_bool,
+	    .offset = FIELD(debug),
+	    .group = G_LOG,
+	    .help = "Log more." },
+	{ .name = "quiet",
+	    .letter = 'q',
+	    .type = &option_bool,
+	    .offset = FIELD(quiet),
+	    .group = G_LOG,
+	    .help = "Log only errors." },
+	{ .name = "config_file",
+	    .letter = 'f',
+	    .type = &option_path,
+	    .offset = FIELD(config_file),
+	    .dflt = SYSCONFDIR "/perdition/perdition-pbs.conf",
+	    .flags = OPTION_COMMAND,
+	    .group = G_OTHER,
+	    .help = "Read options from here." },
+	{ .name = "dump_config",
+	    .type = &option_bool,
+	    .offset = FIELD(dump_config),
+	    .flags = OPTION_COMMAND,
+	    .group = G_OTHER,
+	    .help = "Print the effective configuration and end." },
+	{ .name = "version",
+	    .letter = 'v',
+	    .type = &option_bool,
+	    .offset = FIELD(version),
+	    .flags = OPTION_COMMAND,
+	    .group = G_OTHER,
+	    .help = "Print the version and end." },
+	{ .name = "help",
+	    .letter = 'h',
+	    .type = &option_bool,
+	    .offset = FIELD(help),
+	    .flags = OPTION_COMMAND,
+	    .group = G_OTHER,
+	    .help = "Print this and end." },
+	{ .name = NULL },
+};
+
+const struct option_table pbs_options = {
+	.defs = defs,
+	.program = "perdition-pbs",
+	.config_size = sizeof(struct pbs_config),
+};

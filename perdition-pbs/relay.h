@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay - who may relay: the rules, the store and the journal as one.
+ *
+ * The only way in which an entry comes or goes, for logins, for the
+ * administrator's tools and for time.  Publishing is the business of the
+ * sink.  No loop, no clock of its own.
+ */
+#ifndef PERDITION_PBS_RELAY_H
+#define PERDITION_PBS_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "perdition-pbs/journal.h"
+#include "perdition-pbs/relay_key.h"
+#include "perdition-pbs/relay_rule.h"
+#include "perdition-pbs/relay_store.h"
+
+struct relay_sink {
+	/* k came, went or lives longer; urgent unless only the last. */
+	void (*changed)(void *arg, const struct relay_key *k, bool urgent);
+	void (*all_changed)(void *arg);
+	void *arg;
+};
+
+struct relay_limits {
+	unsigned int timeout;     /* seconds that a login opens for */
+	unsigned int max_entries; /* beyond, the soonest to expire goes */
+	unsigned int max_new_per_second; /* logins from new addresses */
+};
+
+struct relay {
+	struct relay_store *store; /* owned by the caller, all three */
+	struct journal *journal;   /* NULL: none */
+	struct relay_rule rule;
+	struct relay_limits limits;
+	struct relay_sink sink;
+	int64_t second; /* in which new_n were counted */
+	unsigned int new_n;
+};
+
+enum relay_verdict {
+	RELAY_OPENED,   /* an address that was shut */
+	RELAY_EXTENDED, /* it was open, and is for longer */
+	RELAY_KEPT,     /* it was open for that long anyway */
+	RELAY_OLD,      /* the login is past its time: opens nothing */
+	RELAY_NEVER,    /* forbidden by the rules */
+	RELAY_FLOOD,    /* more new addresses a second than allowed */
+	RELAY_NOMEM,
+};
+
+/*
+ * A login from client at `when' (seconds since the epoch; later than now
+ * counts as now).
+ */
+enum relay_verdict relay_login(
+    struct relay *, const struct addr *client, int64_t when, int64_t now);
+
+/*
+ * The administrator's word: k (an address with the network that the masks
+ * add, or a network) until `expires'; not counted as a flood.
+ */
+enum relay_verdict relay_insert(
+    struct relay *, const struct relay_key *k, int64_t expires, int64_t now);
+
+/* Whether anything was there to remove. */
+bool relay_remove(struct relay *, const struct relay_key *k);
+size_t relay_purge(struct relay *); /* how many */
+
+/*
+ * Removes what is dead at now, at most max (0: all); on_gone, if not NULL,
+ * is told of each.  Returns how many.
+ */
+size_t relay_expire(struct relay *, int64_t now, size_t max,
+    void (*on_gone)(void *arg, const struct relay_entry *), void *arg);
+
+/* Removes what the rules forbid by now; how many. */
+size_t relay_apply_rules(struct relay *);
+
+/* The clock was set by delta seconds: entries keep the life they had left. */
+void relay_shift(struct relay *, int64_t delta);
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_db - publishing the store to the MTAs; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/relay_db.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "perdition-pbs/dbfile.h"
+#include "perdition-pbs/relay_file.h"
+
+#include "common/banned.h"
+
+#define QUEUE_MAX 262144u     /* keys; beyond, a new file is cheaper */
+#define BATCH 2048u           /* keys under one lock: some milliseconds */
+#define LAZY_MS 1000          /* how long a longer life may stay unwritten */
+#define LOCK_RETRY_MS 1       /* MTAs hold the lock for less */
+#define LOCK_PATIENCE_MS 1500 /* flock(2) is not fair; then rename */
+#define ERROR_RETRY_MS 1000
+
+/* Each change moves the file's time a second on.  Far ahead of the clock,
+ * changes are joined, so that it gets no further. */
+#define LEAD_SOFT 3600 /* seconds */
+#define LEAD_PACE_MS 25
+
+struct relay_db {
+	struct relay_db_config cfg;
+	const struct relay_store *store;
+	struct dbfile *file; /* NULL: not open */
+	struct relay_key *queue;
+	size_t n, cap;
+	bool urgent;      /* something in the queue is */
+	bool anew;        /* the queue does not matter: make the file anew */
+	bool failed;      /* and it was said */
+	bool denied_said; /* that the directory allows no rename */
+	uv_loop_t *loop;
+	uv_timer_t timer;    /* while it runs, flushing waits for it */
+	uv_timer_t lazy;     /* while it runs, what is not urgent waits */
+	uint64_t busy_since; /* ms; 0: the lock was free */
+};
+
+struct relay_db *
+relay_db_create(
+    const struct relay_db_config *cfg, const struct relay_store *store)
+{
+	struct relay_db *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return NULL;
+	d->cfg = *cfg;
+	d->store = store;
+	d->anew = true;
+	return d;
+}
+
+void
+relay_db_destroy(struct relay_db **dp)
+{
+	if (*dp == NULL)
+		return;
+	dbfile_close(&(*dp)->file);
+	free((*dp)->queue);
+	free(*dp);
+	*dp = NULL;
+}
+
+/* --- a new file ---------------------------------------------------------- */
+
+int
+relay_db_rebuild(struct relay_db *d, struct err *err)
+{
+	bool in_place = false;
+
+	dbfile_close(&d->file);
+	if (relay_file_write(d->cfg.path, d->cfg.prefix, d->store, d->cfg.uid,
+		d->cfg.gid, &in_place, err) == -1)
+		return -1;
+	if (in_place && !d->denied_said) {
+		d->denied_said = true;
+		log_event(LOG_WARNING, "db-in-place",
+		    LOG_STR("file", d->cfg.path),
+		    LOG_STR("reason", "directory not writable"));
+	}
+	d->anew = false;
+	d->n = 0;
+	d->urgent = false;
+	d->busy_since = 0;
+	d->file = dbfile_open(d->cfg.path, err);
+	return d->file == NULL ? -1 : 0;
+}
+
+/* --- the queue ----------------------------------------------------------- */
+
+void
+relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
+{
+	d->urgent = d->urgent || urgent;
+	if (d->anew)
+		return;
+	if (d->n == d->cap) {
+		size_t cap = d->cap == 0 ? 256 : 2 * d->cap;
+		struct relay_key *q = NULL;
+
+		if (cap <= QUEUE_MAX)
+			q = reallocarray(d->queue, cap, sizeof(*q));
+		if (q == NULL) {
+			d->anew = true;
+			return;
+		}
+		d->queue = q;
+		d->cap = cap;
+	}
+	d->queue[d->n++] = *k;
+}
+
+void
+relay_db_all_changed(struct relay_db *d)
+{
+	d->anew = true;
+	d->urgent = true;
+}
+
+/* What the store says of k now; so the order of changes does not matter. */
+static int
+write_key(
+    struct relay_db *d, const struct relay_key *k, int64_t now, struct err *err)
+{
+	const struct relay_entry *e = relay_store_find(d->store, k);
+	struct relay_spellings s;
+	char digits[DBFILE_VALUE_MAX];
+	int n = 0;
+
+	if (e != NULL && e->expires <= now)
+		e = NULL;
+	if (e != NULL)
+		n = snprintf(digits, sizeof(digits), "%" PRId64, e->expires);
+	relay_key_spell(k, d->cfg.prefix, &s);
+	for (size_t i = 0; i < s.n; i++) {
+		struct slice key = slice_str(s.text[i]);
+		int ret = e == NULL ? dbfile_del(d->file, key, err)
+				    : dbfile_put(d->file, key,
+					  slice_make(digits, (size_t)n), err);
+
+		if (ret == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+write_batch(struct relay_db *d, size_t n, struct err *err)
+{
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < n; i++)
+		if (write_key(d, &d->queue[d->n - n + i], now, err) == -1)
+			return -1;
+	if (dbfile_commit(d->file, now, err) == -1)
+		return -1;
+	d->n -= n;
+	return 0;
+}
+
+/* --- when ---------------------------------------------------------------- */
+
+static void
+on_timer(uv_timer_t *t)
+{
+	/* Nothing to do here: the turn of the loop ends in a flush. */
+	(void)t;
+}
+
+static void
+again_in(struct relay_db *d, unsigned int ms)
+{
+	if (d->loop != NULL)
+		uv_timer_start(&d->timer, on_timer, ms, 0);
+}
+
+static void
+on_lazy(uv_timer_t *t)
+{
+	struct relay_db *d = t->data;
+
+	d->urgent = d->n > 0; /* its time has come */
+}
+
+int
+relay_db_start(struct relay_db *d, uv_loop_t *loop)
+{
+	int ret = uv_timer_init(loop, &d->timer);
+
+	if (ret == 0)
+		ret = uv_timer_init(loop, &d->lazy);
+	if (ret != 0) {
+		errno = -ret;
+		return -1;
+	}
+	d->lazy.data = d;
+	d->loop = loop;
+	return 0;
+}
+
+static void
+report(struct relay_db *d, const struct err *err)
+{
+	again_in(d, ERROR_RETRY_MS);
+	if (d->failed)
+		return;
+	d->failed = true;
+	log_event(LOG_ERR, "db-error", LOG_STR("file", d->cfg.path),
+	    LOG_STR("error", err->msg),
+	    LOG_STR("consequence", "kept in memory, tried again each second"));
+}
+
+static void
+recovered(struct relay_db *d)
+{
+	if (!d->failed)
+		return;
+	d->failed = false;
+	log_event(LOG_NOTICE, "db-restored", LOG_STR("file", d->cfg.path),
+	    LOG_U64("entries", relay_store_count(d->store)));
+}
+
+static void
+flush_anew(struct relay_db *d)
+{
+	struct err err;
+
+	if (relay_db_rebuild(d, &err) == -1)
+		report(d, &err);
+	else
+		recovered(d);
+}
+
+/* Whether to give up waiting for the readers' lock. */
+static bool
+lock_patience_over(struct relay_db *d)
+{
+	uint64_t now = d->loop == NULL ? 0 : uv_now(d->loop);
+
+	if (d->busy_since == 0)
+		d->busy_since = now;
+	return d->loop == NULL || now - d->busy_since >= LOCK_PATIENCE_MS;
+}
+
+/*
+ * The disk is full: new entries have to wait, but what is past its time must
+ * go, and taking out needs no room.
+ */
+static void
+delete_only(struct relay_db *d)
+{
+	int64_t now = time(NULL);
+	struct err err;
+	size_t kept = 0;
+
+	if (dbfile_lock(d->file, 0) == -1)
+		return; /* comes again with the next try */
+	for (size_t i = 0; i < d->n; i++) {
+		struct relay_key k = d->queue[i];
+
+		if (relay_store_find(d->store, &k) != NULL)
+			d->queue[kept++] = k;
+		else if (write_key(d, &k, now, &err) == -1)
+			d->anew = true;
+	}
+	d->n = kept;
+	if (dbfile_commit(d->file, now, &err) == -1)
+		d->anew = true;
+}
+
+static void
+on_lock_error(struct relay_db *d, int error)
+{
+	struct err err;
+
+	if (error == EWOULDBLOCK) {
+		if (!lock_patience_over(d)) {
+			again_in(d, LOCK_RETRY_MS);
+			return;
+		}
+		log_event(LOG_NOTICE, "db-lock-busy",
+		    LOG_STR("file", d->cfg.path),
+		    LOG_STR("consequence", "replaced by rename"));
+	} else if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+		err_set(&err, error, "%s", strerror(error));
+		report(d, &err);
+		delete_only(d);
+		return;
+	} else if (error == ESTALE) {
+		log_event(LOG_NOTICE, "db-foreign-change",
+		    LOG_STR("file", d->cfg.path),
+		    LOG_STR("consequence", "made anew"));
+	}
+	flush_anew(d);
+}
+
+static void
+flush_in_place(struct relay_db *d)
+{
+	size_t n = d->n < BATCH ? d->n : BATCH;
+	struct err err;
+
+	/* Three records a key at most. */
+	if (dbfile_lock(d->file, n * RELAY_SPELLINGS) == -1) {
+		on_lock_error(d, errno);
+		return;
+	}
+	d->busy_since = 0;
+	if (write_batch(d, n, &err) == -1) {
+		report(d, &err);
+		d->anew = true;
+		flush_anew(d);
+		return;
+	}
+	recovered(d);
+	d->urgent = d->n > 0;
+	if (d->n > 0)
+		again_in(d, 0); /* others first, readers too */
+	else if (dbfile_lead(d->file, time(NULL)) > LEAD_SOFT)
+		again_in(d, LEAD_PACE_MS);
+}
+
+void
+relay_db_flush(struct relay_db *d)
+{
+	if (d->n == 0 && !d->anew)
+		return;
+	if (d->loop != NULL && uv_is_active((uv_handle_t *)&d->timer))
+		return;
+	if (!d->urgent && !d->anew) {
+		if (!uv_is_active((uv_handle_t *)&d->lazy))
+			uv_timer_start(&d->lazy, on_lazy, LAZY_MS, 0);
+		return;
+	}
+	/* Full buckets split one by one; better laid out for more at once. */
+	if (d->anew || d->file == NULL ||
+	    !dbfile_roomy(
+		d->file, relay_store_count(d->store) * RELAY_SPELLINGS))
+		flush_anew(d);
+	else
+		flush_in_place(d);
+}
+
+void
+relay_db_stop(struct relay_db *d)
+{
+	if (d->loop == NULL)
+		return;
+	uv_close((uv_handle_t *)&d->timer, NULL);
+	uv_close((uv_handle_t *)&d->lazy, NULL);
+	d->loop = NULL;
+	d->urgent = true;
+	while (d->n > 0 && !d->anew && !d->failed)
+		relay_db_flush(d);
+	if (d->anew)
+		relay_db_flush(d);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_db - the database file as the daemon keeps it: a copy of the store.
+ *
+ * Changes are gathered for one turn of the loop and written in place under
+ * the lock; a lock that is not to be had, any error, and a file that somebody
+ * else has changed or replaced lead to a new file by rename.  Never waits.
+ */
+#ifndef PERDITION_PBS_RELAY_DB_H
+#define PERDITION_PBS_RELAY_DB_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "common/err.h"
+#include "perdition-pbs/relay_store.h"
+
+struct relay_db;
+
+struct relay_db_config {
+	const char *path;   /* borrowed */
+	const char *prefix; /* in lower case; borrowed */
+	uid_t uid;          /* the file's owner, or (uid_t)-1 */
+	gid_t gid;
+};
+
+/* store is borrowed.  NULL with errno. */
+struct relay_db *relay_db_create(
+    const struct relay_db_config *, const struct relay_store *store);
+void relay_db_destroy(struct relay_db **); /* after the loop has run dry */
+
+/* Makes the file anew, now.  0, or -1 with err (at start: before the loop). */
+int relay_db_rebuild(struct relay_db *, struct err *);
+
+/* From now on retries run on the loop. */
+int relay_db_start(struct relay_db *, uv_loop_t *);
+void relay_db_stop(struct relay_db *); /* writes what it can; closes timers */
+
+/* k came, went or changed; not urgent: within a second. */
+void relay_db_changed(
+    struct relay_db *, const struct relay_key *k, bool urgent);
+void relay_db_all_changed(struct relay_db *);
+
+/* At the end of each turn of the loop. */
+void relay_db_flush(struct relay_db *);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_file - the database as a whole file; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/relay_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "perdition-pbs/journal.h"
+
+#include "common/banned.h"
+
+#define WAIT_MS 5000         /* for another tool, or an MTA */
+#define NO_LIMIT 1000000000u /* max_new_per_second: a tool is no flood */
+
+/* --- writing ------------------------------------------------------------- */
+
+struct walk { /* through all spellings of all entries */
+	const struct relay_store *store;
+	const char *prefix;
+	size_t entry, spelling;
+	struct relay_spellings s;
+	char value[DBFILE_VALUE_MAX];
+	size_t value_n;
+};
+
+static bool
+walk_next(void *arg, struct slice *key, struct slice *value)
+{
+	struct walk *w = arg;
+
+	if (w->spelling == w->s.n) {
+		const struct relay_entry *e;
+
+		if (w->entry == relay_store_count(w->store))
+			return false;
+		e = relay_store_at(w->store, w->entry++);
+		relay_key_spell(&e->key, w->prefix, &w->s);
+		w->value_n = (size_t)snprintf(
+		    w->value, sizeof(w->value), "%" PRId64, e->expires);
+		w->spelling = 0;
+	}
+	*key = slice_str(w->s.text[w->spelling++]);
+	*value = slice_make(w->value, w->value_n);
+	return true;
+}
+
+static int
+finish(struct dbfile_builder **b, const char *prefix,
+    const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
+    struct err *err)
+{
+	struct walk w = { .store = store, .prefix = prefix };
+	struct dbfile_plan plan = {
+		.records = relay_store_count(store) * RELAY_SPELLINGS,
+		.uid = uid,
+		.gid = gid,
+		.in_place = in_place,
+	};
+
+	return dbfile_build_finish(b, &plan, walk_next, &w, err);
+}
+
+int
+relay_file_write(const char *path, const char *prefix,
+    const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
+    struct err *err)
+{
+	struct dbfile_builder *b = dbfile_build_begin(path, 0, err);
+
+	if (b == NULL)
+		return -1;
+	return finish(&b, prefix, store, uid, gid, in_place, err);
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+bool
+relay_file_parse(struct slice key, struct slice value, const char *prefix,
+    struct relay_entry *e)
+{
+	struct relay_spellings s;
+	uint64_t expires;
+
+	memset(e, 0, sizeof(*e));
+	if (relay_key_parse(key, prefix, &e->key) == -1 ||
+	    slice_u64(value, INT64_MAX / 2, &expires) == -1)
+		return false;
+	relay_key_spell(&e->key, prefix, &s);
+	e->expires = (int64_t)expires;
+	return slice_eq(key, slice_str(s.text[0]));
+}
+
+int
+relay_file_read(const char *path, const char *prefix, struct relay_store *store,
+    int64_t now, int64_t limit, struct err *err)
+{
+	struct dbfile_reader *r = dbfile_read_open(path, WAIT_MS, err);
+	struct slice key, value;
+	struct relay_entry e;
+	int ret;
+
+	if (r == NULL)
+		return -1;
+	while ((ret = dbfile_each(r, &key, &value, err)) == 1) {
+		if (!relay_file_parse(key, value, prefix, &e) ||
+		    e.expires <= now)
+			continue;
+		if (e.expires > limit)
+			e.expires = limit;
+		if (relay_store_touch(store, &e, now) == -1) {
+			ret = err_set(err, errno, "%s", strerror(errno));
+			break;
+		}
+	}
+	dbfile_read_close(&r);
+	return ret;
+}
+
+/* --- changing ------------------------------------------------------------ */
+
+void
+relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
+    struct relay_result *res)
+{
+	*res = (struct relay_result){ 0 };
+	if (q->op == RELAY_PURGE)
+		res->done = relay_purge(r);
+	if (q->op == RELAY_EXPIRE)
+		res->done = relay_expire(r, now, 0, NULL, NULL);
+	for (size_t i = 0; i < q->n; i++) {
+		if (q->op == RELAY_REMOVE) {
+			res->done += relay_remove(r, &q->keys[i]) ? 1 : 0;
+			continue;
+		}
+		switch (relay_insert(r, &q->keys[i], now + q->timeout, now)) {
+		case RELAY_NEVER:
+		case RELAY_NOMEM:
+			res->refused++;
+			break;
+		default:
+			res->done++;
+		}
+	}
+}
+
+static void
+no_changed(void *arg, const struct relay_key *k, bool urgent)
+{
+	(void)arg;
+	(void)k;
+	(void)urgent;
+}
+
+static void
+no_all_changed(void *arg)
+{
+	(void)arg;
+}
+
+/*
+ * What is there, from the journal if the daemon left one, else from the
+ * file.  Those past their time are loaded too (from 0 on): expiring them is
+ * what the caller may have come for.
+ */
+static int
+load(const struct relay_file_config *c, const struct relay_request *q,
+    struct relay *r, struct err *err)
+{
+	uint64_t torn;
+
+	if (r->journal != NULL)
+		return journal_load(
+		    r->journal, r->store, 0, INT64_MAX / 2, &torn, err);
+	if (q->op == RELAY_PURGE) /* also of what cannot be read */
+		return 0;
+	if (relay_file_read(
+		c->path, c->prefix, r->store, 0, INT64_MAX / 2, err) == 0)
+		return 0;
+	return q->op == RELAY_INSERT && err->code == ENOENT ? 0 : -1;
+}
+
+static int
+change(const struct relay_file_config *c, const struct relay_request *q,
+    struct relay *r, struct dbfile_builder **b, int64_t now,
+    struct relay_result *res, struct err *err)
+{
+	if (load(c, q, r, err) == -1)
+		return -1;
+	relay_execute(r, q, now, res);
+	/* What expired is not in the journal's records: leave it out whole. */
+	if (r->journal != NULL &&
+	    (q->op == RELAY_EXPIRE
+		    ? journal_snapshot(r->journal, r->store, err)
+		    : journal_flush(r->journal, r->store, err)) == -1)
+		return -1;
+	if (res->done == 0 && q->op != RELAY_PURGE)
+		return 0;
+	return finish(b, c->prefix, r->store, (uid_t)-1, (gid_t)-1, NULL, err);
+}
+
+int
+relay_file_change(const struct relay_file_config *c,
+    const struct relay_request *q, int64_t now, struct relay_result *res,
+    struct err *err)
+{
+	struct relay r = {
+		.store = relay_store_create(),
+		.rule = c->rule,
+		.limits = c->limits,
+		.sink = { no_changed, no_all_changed, NULL },
+	};
+	struct dbfile_builder *b = NULL;
+	int ret = -1;
+
+	r.limits.max_new_per_second = NO_LIMIT;
+	if (r.store == NULL) {
+		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		goto out;
+	}
+	if (c->journal != NULL) {
+		r.journal = journal_open(c->journal, false, WAIT_MS / 10, err);
+		if (r.journal == NULL && err->code != ENOENT)
+			goto out;
+	}
+	b = dbfile_build_begin(c->path, WAIT_MS, err);
+	if (b != NULL)
+		ret = change(c, q, &r, &b, now, res, err);
+	dbfile_build_cancel(&b);
+out:
+	journal_close(&r.journal);
+	relay_store_destroy(&r.store);
+	return ret;
+}

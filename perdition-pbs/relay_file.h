@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_file - the relay database as a whole file: written from a store, read
+ * back into one, and changed by a tool while no daemon runs.
+ */
+#ifndef PERDITION_PBS_RELAY_FILE_H
+#define PERDITION_PBS_RELAY_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "perdition-pbs/dbfile.h"
+#include "perdition-pbs/relay.h"
+#include "perdition-pbs/relay_store.h"
+
+/*
+ * Makes path anew from store.  uid, gid: the owner, or -1; *in_place as in
+ * struct dbfile_plan.  0, or -1 with err set to an errno value.
+ */
+int relay_file_write(const char *path, const char *prefix,
+    const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
+    struct err *);
+
+/*
+ * Adds to store what path holds and is alive at now, none of it past limit.
+ * Records that are not ours are left out.  0, or -1 with err.
+ */
+int relay_file_read(const char *path, const char *prefix,
+    struct relay_store *store, int64_t now, int64_t limit, struct err *);
+
+/* One record as the tools see it; only canonical spellings are records. */
+bool relay_file_parse(struct slice key, struct slice value, const char *prefix,
+    struct relay_entry *);
+
+enum relay_op { RELAY_INSERT, RELAY_REMOVE, RELAY_PURGE, RELAY_EXPIRE };
+
+struct relay_request {
+	enum relay_op op;
+	const struct relay_key *keys; /* insert, remove */
+	size_t n;
+	unsigned int timeout; /* insert: seconds */
+};
+
+struct relay_result {
+	size_t done;    /* entries or addresses that it changed something for */
+	size_t refused; /* insert: never authorised */
+};
+
+/* Carries q out on r; the same for the daemon and for a tool. */
+void relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
+    struct relay_result *);
+
+/*
+ * The same on the file alone, and in the daemon's journal if there is one.
+ * rule and limits as configured.  0, or -1 with err; err->code EWOULDBLOCK:
+ * the database belongs to a daemon that runs, or to another tool.
+ */
+struct relay_file_config {
+	const char *path, *prefix;
+	const char *journal; /* path; need not exist; NULL: none */
+	struct relay_rule rule;
+	struct relay_limits limits;
+};
+int relay_file_change(const struct relay_file_config *,
+    const struct relay_request *, int64_t now, struct relay_result *,
+    struct err *);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_rule - which keys a login from an address opens; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/relay_rule.h"
+
+#include <string.h>
+
+#include "common/banned.h"
+
+#define MAPPED 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff
+
+/* No client connects from these: unspecified, multicast and reserved
+ * (RFC 5735, RFC 4291), and link-local IPv6, which names another machine on
+ * each link. */
+static const struct addr_net nobody[] = {
+	{ { { { MAPPED, 0, 0, 0, 0 } } }, 96 + 8 },
+	{ { { { MAPPED, 224, 0, 0, 0 } } }, 96 + 3 },
+	{ { { { 0 } } }, 128 },
+	{ { { { 0xff } } }, 8 },
+	{ { { { 0xfe, 0x80 } } }, 10 },
+};
+
+static const struct addr_net loopback[] = {
+	{ { { { MAPPED, 127, 0, 0, 0 } } }, 96 + 8 },
+	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 } } }, 128 },
+};
+
+/* Whether the two share an address: then one holds the other. */
+static bool
+overlaps(const struct addr_net *net, const struct relay_key *k)
+{
+	struct addr a = { .ip = k->ip };
+	struct addr_net wide = { .ip = k->ip, .prefix = k->prefix };
+
+	if (net->prefix <= k->prefix)
+		return addr_net_has(net, &a);
+	a.ip = net->ip;
+	return addr_net_has(&wide, &a);
+}
+
+static bool
+any_overlaps(const struct addr_net *v, size_t n, const struct relay_key *k)
+{
+	for (size_t i = 0; i < n; i++)
+		if (overlaps(&v[i], k))
+			return true;
+	return false;
+}
+
+bool
+relay_rule_allows(const struct relay_rule *r, const struct relay_key *k)
+{
+	if (any_overlaps(nobody, sizeof(nobody) / sizeof(nobody[0]), k))
+		return false;
+	if (!r->allow_loopback &&
+	    any_overlaps(loopback, sizeof(loopback) / sizeof(loopback[0]), k))
+		return false;
+	return !any_overlaps(r->never, r->never_n, k);
+}
+
+size_t
+relay_rule_keys(const struct relay_rule *r, const struct addr *a, bool all,
+    struct relay_key out[RELAY_RULE_KEYS])
+{
+	size_t n = 0;
+
+	relay_key_make(&out[n], a, 32, 128);
+	if (!all && (a->scope != 0 || !relay_rule_allows(r, &out[n])))
+		return 0;
+	n++;
+	relay_key_make(&out[n], a, r->v4_mask, r->v6_mask);
+	if (relay_key_is_net(&out[n]) && (all || relay_rule_allows(r, &out[n])))
+		n++;
+	return n;
+}

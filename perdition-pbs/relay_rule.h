@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * relay_rule - which keys a login from an address opens, if any.
+ *
+ * A login always opens the full address, because most MTAs ask for nothing
+ * else, and with a mask its network too.  Whatever the network would let in
+ * beside a `never' address stays shut.  Knows nothing of time or storage.
+ */
+#ifndef PERDITION_PBS_RELAY_RULE_H
+#define PERDITION_PBS_RELAY_RULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/addr.h"
+#include "perdition-pbs/relay_key.h"
+
+#define RELAY_RULE_KEYS 2
+
+struct relay_rule {
+	const struct addr_net *never; /* the administrator's; borrowed */
+	size_t never_n;
+	bool allow_loopback;
+	unsigned int v4_mask, v6_mask; /* of 32, of 128 (full: no network) */
+};
+
+/*
+ * The keys that belong to an address, the address itself first: what an
+ * insertion opens or (all: true) what a removal shuts, forbidden or not.
+ * Returns how many; 0: never authorised (a `never' network, loopback, an
+ * address that no client can have).
+ */
+size_t relay_rule_keys(const struct relay_rule *, const struct addr *, bool all,
+    struct relay_key out[RELAY_RULE_KEYS]);
+
+/* Whether nothing that is never authorised lies in k. */
+bool relay_rule_allows(const struct relay_rule *, const struct relay_key *k);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tail_file - one log file, read line by line as it grows.
+ *
+ * Knows where it stands and recognises when what it has read is not there any
+ * more (truncated, written anew): then it starts over.  Only whole lines
+ * count; one that is too long or holds a NUL is skipped whole, whatever its
+ * rest looks like.  Knows neither names nor rotation.
+ */
+#ifndef PERDITION_PBS_TAIL_FILE_H
+#define PERDITION_PBS_TAIL_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/slice.h"
+
+#define TAIL_LINE_MAX 16384 /* bytes; longer lines are skipped */
+#define TAIL_MARK_MAX 64
+
+/* Where reading goes on; kept across restarts, so without pointers. */
+struct tail_position {
+	uint64_t dev, ino;
+	uint64_t offset;  /* of the first byte not yet dealt with */
+	uint8_t skipping; /* it lies inside a line that is left out */
+	uint8_t mark_n;
+	uint8_t zero[6];
+	char mark[TAIL_MARK_MAX]; /* the bytes before offset */
+};
+
+struct tail_file;
+
+typedef void tail_line(void *arg, struct slice line); /* without newline */
+
+/* Starts at the first byte.  NULL with err (ENOENT, EACCES, EINVAL: no
+ * regular file ...). */
+struct tail_file *tail_file_open(const char *path, struct err *);
+void tail_file_close(struct tail_file **);
+
+/* Goes to the end; a line that is half written there is left out. */
+int tail_file_seek_end(struct tail_file *);
+
+/*
+ * Goes where p says, if the file holds p's mark there.  false: it does not,
+ * and nothing has changed.
+ */
+bool tail_file_resume(struct tail_file *, const struct tail_position *p);
+
+/*
+ * Reads at most budget bytes and hands out the lines in them.
+ * 1: there may be more, 0: at the end of the file, -1 with errno.
+ */
+int tail_file_read(struct tail_file *, size_t budget, tail_line *, void *arg);
+
+void tail_file_position(const struct tail_file *, struct tail_position *);
+int tail_file_fd(const struct tail_file *);
+bool tail_file_is(const struct tail_file *, dev_t, ino_t);
+
+#endif

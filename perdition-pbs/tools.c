@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tools - the short programs; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/tools.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "perdition-pbs/control.h"
+#include "perdition-pbs/relay_file.h"
+#include "perdition-pbs/setenv.h"
+
+#include "common/banned.h"
+
+#define PROGRAM "perdition-pbs"
+#define EXIT_NOT_THERE 1
+#define EXIT_TRY_LATER 111
+
+static int
+status_of(const struct err *err)
+{
+	switch (err->code) {
+	case ENOENT:
+	case ENOTDIR:
+		return EX_NOINPUT;
+	case EACCES:
+	case EPERM:
+		return EX_NOPERM;
+	case EWOULDBLOCK:
+	case ETIMEDOUT:
+		return EX_TEMPFAIL;
+	case EINVAL:
+		return EX_DATAERR;
+	default:
+		return EX_IOERR;
+	}
+}
+
+static int
+fail(const struct err *err)
+{
+	fprintf(stderr, PROGRAM ": %s\n", err->msg);
+	return status_of(err);
+}
+
+/* The words as keys, malloc'ed; NULL when one is none, and it was said. */
+static struct relay_key *
+parse_keys(const struct pbs_config *c, int argc, char *const args[])
+{
+	struct relay_key *keys = calloc((size_t)argc + 1, sizeof(*keys));
+	bool bad = keys == NULL;
+
+	for (int i = 0; i < argc && keys != NULL; i++) {
+		if (relay_key_parse(slice_str(args[i]), c->prefix, &keys[i]) ==
+		    0)
+			continue;
+		fprintf(stderr,
+		    PROGRAM ": %s: neither an address nor a network\n",
+		    args[i]);
+		bad = true;
+	}
+	if (!bad)
+		return keys;
+	free(keys);
+	return NULL;
+}
+
+/* --- list ---------------------------------------------------------------- */
+
+static int
+by_expiry(const void *va, const void *vb)
+{
+	const struct relay_entry *a = va, *b = vb;
+
+	if (a->expires != b->expires)
+		return a->expires < b->expires ? -1 : 1;
+	return memcmp(&a->key, &b->key, sizeof(a->key));
+}
+
+static void
+print_entry(const struct relay_entry *e, int64_t now)
+{
+	char text[RELAY_TEXT_MAX], date[40] = "?";
+	time_t t = (time_t)e->expires;
+	struct tm tm;
+
+	relay_key_write(&e->key, text);
+	if (gmtime_r(&t, &tm) != NULL)
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	printf("%s %" PRId64 " %s %" PRId64 "\n", text, e->expires, date,
+	    e->expires - now);
+}
+
+/* The address itself, or a network that it lies in. */
+static bool
+concerns(const struct relay_entry *e, const struct relay_key *k)
+{
+	struct addr_net net = { .ip = e->key.ip, .prefix = e->key.prefix };
+	struct addr a = { .ip = k->ip };
+
+	return e->key.prefix <= k->prefix && addr_net_has(&net, &a);
+}
+
+static bool
+is_wanted(const struct relay_entry *e, const struct relay_key *keys, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (concerns(e, &keys[i]))
+			return true;
+	return n == 0;
+}
+
+static int
+list(const struct pbs_config *c, const struct relay_key *keys, size_t n,
+    struct relay_store *s)
+{
+	int64_t now = time(NULL);
+	struct relay_entry *all;
+	size_t count, shown = 0;
+	struct err err;
+
+	if (relay_file_read(
+		c->db_path, c->prefix, s, now, INT64_MAX / 2, &err) == -1)
+		return fail(&err);
+	count = relay_store_count(s);
+	all = calloc(count + 1, sizeof(*all));
+	if (all == NULL)
+		return EX_OSERR;
+	for (size_t i = 0; i < count; i++)
+		all[i] = *relay_store_at(s, i);
+	qsort(all, count, sizeof(*all), by_expiry);
+	for (size_t i = 0; i < count; i++) {
+		if (is_wanted(&all[i], keys, n)) {
+			print_entry(&all[i], now);
+			shown++;
+		}
+	}
+	free(all);
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		perror(PROGRAM ": standard output");
+		return EX_IOERR;
+	}
+	return n > 0 && shown == 0 ? EXIT_NOT_THERE : 0;
+}
+
+int
+tools_list(const struct pbs_config *c, int argc, char *const args[])
+{
+	struct relay_key *keys = parse_keys(c, argc, args);
+	struct relay_store *s;
+	int status = EX_OSERR;
+
+	if (keys == NULL)
+		return EX_USAGE;
+	s = relay_store_create();
+	if (s != NULL)
+		status = list(c, keys, (size_t)argc, s);
+	relay_store_destroy(&s);
+	free(keys);
+	return status;
+}
+
+/* --- insert, remove, purge, expire --------------------------------------- */
+
+/* 1 by a daemon, 0 no daemon keeps this database, -1 with err. */
+static int
+by_daemon(const struct pbs_config *c, const struct relay_request *q,
+    struct relay_result *res, struct err *err)
+{
+	int ret = 0;
+
+	if (c->control_path != NULL)
+		ret = control_ask(c->control_path, c->db_path, q, res, err);
+	/* Not to be looked into by us: the file's own permissions will tell
+	 * whether it may be changed. */
+	if (ret == -1 && err->code == EACCES && !c->wants_state)
+		ret = 0;
+	if (ret == 0 && c->socket[0] != '\0')
+		ret = control_ask(c->socket, c->db_path, q, res, err);
+	if (ret == -1 && err->code == EACCES && !c->wants_socket)
+		ret = 0;
+	return ret;
+}
+
+static int
+by_hand(const struct pbs_config *c, const struct relay_request *q,
+    struct relay_result *res, struct err *err)
+{
+	struct relay_file_config fc = { .path = c->db_path,
+		.prefix = c->prefix,
+		.journal = c->journal_path };
+
+	pbs_config_rule(c, &fc.rule);
+	pbs_config_limits(c, &fc.limits);
+	return relay_file_change(&fc, q, time(NULL), res, err);
+}
+
+static int
+change(const struct pbs_config *c, const struct relay_request *q)
+{
+	struct relay_result res = { 0 };
+	struct err err;
+	int ret = by_daemon(c, q, &res, &err);
+
+	if (ret == 0)
+		ret = by_hand(c, q, &res, &err);
+	if (ret == -1)
+		return fail(&err);
+	if (res.refused > 0) {
+		fprintf(stderr,
+		    PROGRAM ": %zu refused: loopback, a network of option "
+			    "never, or no client's address\n",
+		    res.refused);
+		return EX_NOPERM;
+	}
+	return q->op == RELAY_REMOVE && res.done == 0 ? EXIT_NOT_THERE : 0;
+}
+
+int
+tools_change(const struct pbs_config *c, int argc, char *const args[])
+{
+	static const enum relay_op ops[] = {
+		[PBS_INSERT] = RELAY_INSERT,
+		[PBS_REMOVE] = RELAY_REMOVE,
+		[PBS_PURGE] = RELAY_PURGE,
+		[PBS_EXPIRE] = RELAY_EXPIRE,
+	};
+	bool with_keys = c->mode == PBS_INSERT || c->mode == PBS_REMOVE;
+	struct relay_request q = {
+		.op = ops[c->mode], .n = (size_t)argc, .timeout = c->timeout
+	};
+	struct relay_key *keys;
+	int status;
+
+	if (with_keys != (argc > 0)) {
+		fprintf(stderr, PROGRAM ": %s\n",
+		    with_keys ? "which address?" : "takes no addresses");
+		return EX_USAGE;
+	}
+	keys = parse_keys(c, argc, args);
+	if (keys == NULL)
+		return EX_USAGE;
+	q.keys = keys;
+	status = change(c, &q);
+	free(keys);
+	return status;
+}
+
+/* --- setenv -------------------------------------------------------------- */
+
+static void
+look_up(const struct pbs_config *c)
+{
+	struct relay_rule rule;
+	struct addr client;
+	struct err err;
+
+	if (!setenv_client(&client))
+		return;
+	pbs_config_rule(c, &rule);
+	if (setenv_may_relay(
+		c->db_path, c->prefix, &rule, &client, time(NULL), &err))
+		setenv_allow();
+	else if (err.code != 0 && err.code != ENOENT)
+		fprintf(stderr, PROGRAM ": %s\n", err.msg);
+}
+
+int
+tools_setenv(const struct pbs_config *c, int argc, char *const args[])
+{
+	if (argc == 0) {
+		fprintf(stderr, PROGRAM ": which program?\n");
+		return EX_USAGE;
+	}
+	if (c != NULL)
+		look_up(c);
+	execvp(args[0], args);
+	fprintf(stderr, PROGRAM ": %s: %s\n", args[0], strerror(errno));
+	return EXIT_TRY_LATER;
+}
