@@ -337,13 +337,15 @@ END_TEST
 
 /* --- files --------------------------------------------------------------- */
 
-static char path[] = "/tmp/test_option_read.XXXXXX";
+static char path[64];
 
 static void
 write_file(const char *text, size_t n)
 {
-	int fd = mkstemp(path);
+	int fd;
 
+	snprintf(path, sizeof(path), "/tmp/test_option_read.XXXXXX");
+	fd = mkstemp(path);
 	ck_assert_int_ne(fd, -1);
 	ck_assert_int_eq(write(fd, text, n), (ssize_t)n);
 	close(fd);
