@@ -11,324 +11,61 @@
 
 #include <check.h>
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/msg.h"
-#include "perdition/session.h"
-#include "tests/lib/loop_fake.h"
+#include "tests/lib/play.h"
 
 #include "common/banned.h"
 
-#define STREAM_MAX 262144
-#define SERVERS_MAX 16
-#define TEXT_MAX 65536
-#define MAPS_MAX 16
+#define TEXT_MAX 131072
+#define ANY '\001' /* "*" in a pattern */
 
-enum mode { BY_LINE, BY_BYTE, JOINED, MODES };
+static char text[TEXT_MAX]; /* of the present step */
+static char tag[64];        /* of the last command that a server got */
 
-struct stream { /* one end that the transcript plays */
-	int fd;
-	bool ended; /* the proxy has closed it */
-	size_t n;
-	char got[STREAM_MAX]; /* received and not yet expected */
-};
+/* --- what one peer says in a row ---------------------------------------- */
 
-struct server {
-	char name[64];
-	struct stream s;
-};
-
-struct map {
-	char user[128];
-	char answer[256];
-};
-
-struct play {
-	const char *file;
-	unsigned int line;
-	enum mode mode;
-	char config_text[8192];
-	struct config config;
-	bool started;
-	struct session_env env;
-	int shared_fd;
-	int log[2];
-	char logged[STREAM_MAX];
-	size_t logged_n;
-	struct stream client;
-	struct server server[SERVERS_MAX];
-	size_t servers;
-	struct map map[MAPS_MAX];
-	size_t maps;
-	char pending[TEXT_MAX]; /* JOINED: not written yet */
-	size_t pending_n;
-	struct stream *pending_to;
-	/* one open question, answered at the next settle */
-	void *owner;
-	struct lookup_question question;
-};
-
-static struct play *playing; /* for the fakes, which get no argument */
-
-static _Noreturn void
-wrong(const char *what, const char *detail)
-{
-	ck_abort_msg("%s:%u (mode %d): %s: %s", playing->file, playing->line,
-	    (int)playing->mode, what, detail);
-	abort();
-}
-
-/* --- fakes that stand in for lookup_client.c ---------------------------- */
-
-struct lookup_client {
-	int unused;
-};
-
-uint64_t
-lookup_client_ask(
-    struct lookup_client *c, struct lookup_question *q, void *owner)
-{
-	(void)c;
-	playing->question = *q;
-	playing->owner = owner;
-	return 1;
-}
-
-void
-lookup_client_forget(struct lookup_client *c, uint64_t id)
-{
-	(void)c;
-	if (id != 0)
-		playing->owner = NULL;
-}
-
-/* "one two" -> candidates; "none", "fail", "hang", "user=NAME one". */
-static bool
-fill_answer(const char *text, struct lookup_answer *a)
-{
-	char copy[256], *save = NULL;
-
-	memset(a, 0, sizeof(*a));
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *w = strtok_r(copy, " ", &save); w != NULL;
-	     w = strtok_r(NULL, " ", &save)) {
-		struct lookup_candidate *c = &a->candidate[a->n];
-
-		if (strcmp(w, "hang") == 0)
-			return false;
-		if (strcmp(w, "none") == 0) {
-			a->status = LOOKUP_NONE;
-		} else if (strcmp(w, "fail") == 0) {
-			a->status = LOOKUP_FAILED;
-			snprintf(a->text, sizeof(a->text), "map is down");
-		} else if (strcmp(w, "default") == 0) {
-			a->defaults = true;
-		} else if (strncmp(w, "user=", 5) == 0) {
-			a->has_user = true;
-			a->user_len = strlen(w + 5);
-			memcpy(a->user, w + 5, a->user_len);
-		} else if (strcmp(w, "self") == 0) {
-			addr_parse(SLICE("192.0.2.1:143"), true, &c->addr);
-			snprintf(c->host, sizeof(c->host), "self");
-			a->n++;
-		} else {
-			char text_addr[64];
-
-			snprintf(text_addr, sizeof(text_addr),
-			    "203.0.113.%u:143",
-			    (unsigned int)(unsigned char)w[0]);
-			addr_parse(slice_str(text_addr), true, &c->addr);
-			snprintf(c->host, sizeof(c->host), "%s", w);
-			a->n++;
-		}
-	}
-	return true;
-}
-
-static bool
-answer_question(struct play *p)
-{
-	struct lookup_answer a;
-	void *owner = p->owner;
-
-	if (owner == NULL)
-		return false;
-	for (size_t i = 0; i < p->maps; i++) {
-		if (!slice_eq(slice_str(p->map[i].user),
-			slice_make(p->question.user, p->question.user_len)) &&
-		    strcmp(p->map[i].user, "*") != 0)
-			continue;
-		if (!fill_answer(p->map[i].answer, &a))
-			return false;
-		p->owner = NULL;
-		session_answered(owner, &a);
-		return true;
-	}
-	wrong("no map line for this user", "");
-}
-
-/* A server's name is known by its address's last byte: its first letter;
- * names that begin with "x" cannot be reached. */
-static int
-fake_connect(const struct addr *a)
-{
-	struct play *p = playing;
-	struct server *s = &p->server[p->servers];
-	int fd[2];
-
-	if (a->ip.s6_addr[15] == 'x') {
-		errno = ECONNREFUSED;
-		return -1;
-	}
-	if (p->servers == SERVERS_MAX ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-		fd) == -1)
-		wrong("cannot make a server", strerror(errno));
-	snprintf(s->name, sizeof(s->name), "%c", (char)a->ip.s6_addr[15]);
-	s->s.fd = fd[1];
-	p->servers++;
-	return fd[0];
-}
-
-static void
-fake_ended(struct session_env *env)
-{
-	(void)env;
-}
-
-/* --- moving bytes ------------------------------------------------------- */
-
-static void
-stream_read(struct stream *s)
-{
-	while (s->fd != -1 && !s->ended) {
-		ssize_t r =
-		    recv(s->fd, s->got + s->n, sizeof(s->got) - s->n, 0);
-
-		if (r == 0 || (r == -1 && errno == ECONNRESET))
-			s->ended = true;
-		if (r <= 0)
-			return;
-		s->n += (size_t)r;
-	}
-}
-
-static void
-log_read(struct play *p)
-{
-	static char packet[MSG_MAX], line[AUTH_LINE_MAX];
-	ssize_t r;
-
-	logq_flush(p->env.log);
-	while ((r = msg_recv(p->log[0], packet, sizeof(packet))) > 0) {
-		struct msg_reader in;
-
-		msg_read_init(&in, slice_make(packet, (size_t)r));
-		ck_assert_uint_eq(msg_get_u16(&in), LOG_BATCH);
-		while (in.rest.n > 0 && !in.failed) {
-			uint8_t kind = msg_get_u8(&in);
-			struct slice text;
-
-			msg_get_u8(&in);
-			msg_get_u32(&in);
-			msg_get_slice(&in);
-			text = msg_get_slice(&in);
-			if (kind == LOG_RECORD_AUTH) {
-				struct auth_event ev;
-				ssize_t n;
-
-				ck_assert_int_eq(
-				    auth_event_parse_record(text, &ev), 1);
-				n = auth_event_write_line(
-				    &ev, line, sizeof(line));
-				ck_assert_int_gt(n, 0);
-				text = slice_make(line, (size_t)n);
-			}
-			ck_assert_uint_lt(
-			    p->logged_n + text.n + 1, sizeof(p->logged));
-			memcpy(p->logged + p->logged_n, text.p, text.n);
-			p->logged_n += text.n;
-			p->logged[p->logged_n++] = '\n';
-		}
-		ck_assert_int_eq(in.failed, 0);
-	}
-}
-
-static void
-settle(struct play *p)
-{
-	do
-		loop_fake_settle(p->env.loop);
-	while (answer_question(p));
-	stream_read(&p->client);
-	for (size_t i = 0; i < p->servers; i++)
-		stream_read(&p->server[i].s);
-	log_read(p);
-}
-
-static void
-stream_write(struct play *p, struct stream *s, const char *text, size_t n)
-{
-	size_t piece = p->mode == BY_BYTE ? 1 : n;
-
-	for (size_t done = 0; done < n; done += piece) {
-		ssize_t w;
-
-		if (piece > n - done)
-			piece = n - done;
-		w = send(s->fd, text + done, piece, MSG_NOSIGNAL);
-		if (w == -1 && (errno == EPIPE || errno == ECONNRESET))
-			return; /* what it says next shows whether that is
-				 * right */
-		if (w != (ssize_t)piece)
-			wrong("cannot write", strerror(errno));
-		settle(p);
-	}
-}
+static char pending[STREAM_MAX]; /* JOINED: not written yet */
+static size_t pending_n;
+static struct stream *pending_to;
 
 static void
 write_pending(struct play *p)
 {
-	struct stream *to = p->pending_to;
-
-	p->pending_to = NULL;
-	if (to != NULL)
-		stream_write(p, to, p->pending, p->pending_n);
-	p->pending_n = 0;
+	if (pending_to != NULL)
+		play_send(pending_to, pending, pending_n);
+	pending_to = NULL;
+	pending_n = 0;
+	play_settle(p);
 }
 
 static void
-say(struct play *p, struct stream *to, const char *text, size_t n)
+say(struct play *p, struct stream *to, const char *bytes, size_t n)
 {
-	if (p->mode != JOINED) {
-		stream_write(p, to, text, n);
-		return;
-	}
-	if (p->pending_to != to)
+	if (pending_to != to)
 		write_pending(p);
-	ck_assert_uint_le(p->pending_n + n, sizeof(p->pending));
-	memcpy(p->pending + p->pending_n, text, n);
-	p->pending_n += n;
-	p->pending_to = to;
+	ck_assert_uint_le(n, sizeof(pending) - pending_n);
+	memcpy(pending + pending_n, bytes, n);
+	pending_n += n;
+	pending_to = to;
+	if (p->mode != JOINED)
+		write_pending(p);
 }
 
 /* --- expectations ------------------------------------------------------- */
 
-/* Pattern with '*' for any bytes but a line end; how much of s it takes, or
- * -1. */
+/* How much of s the pattern takes, or -1; ANY does not go past a line end. */
 static long
 match(const char *pattern, size_t pn, const char *s, size_t n)
 {
 	size_t i = 0;
 
 	for (size_t k = 0; k < pn; k++) {
-		if (pattern[k] == '\001') { /* "*" */
+		if (pattern[k] == ANY) {
 			for (size_t j = i;; j++) {
 				long rest = match(
 				    pattern + k + 1, pn - k - 1, s + j, n - j);
@@ -347,39 +84,92 @@ match(const char *pattern, size_t pn, const char *s, size_t n)
 }
 
 static void
-expect(struct play *p, struct stream *s, const char *pattern, size_t n)
+take(struct stream *s, size_t n)
 {
-	long used;
+	memmove(s->got, s->got + n, s->n - n);
+	s->n -= n;
+}
 
-	write_pending(p);
-	settle(p);
-	used = match(pattern, n, s->got, s->n);
-	if (used < 0) {
-		s->got[s->n < sizeof(s->got) ? s->n : s->n - 1] = '\0';
-		wrong("expected other bytes; got", s->got);
-	}
-	memmove(s->got, s->got + used, s->n - (size_t)used);
-	s->n -= (size_t)used;
+/* The proxy's tags cannot be guessed, so a server has to remember them. */
+static void
+note_tag(const char *got, size_t n)
+{
+	size_t len = 0;
+
+	if (n < 2 || got[0] != 'P' || got[1] < '0' || got[1] > '9')
+		return;
+	while (len < n && len < sizeof(tag) - 1 && got[len] != ' ')
+		len++;
+	memcpy(tag, got, len);
+	tag[len] = '\0';
+}
+
+static _Noreturn void
+wrong_bytes(const char *what, struct stream *s)
+{
+	s->got[s->n < STREAM_MAX ? s->n : s->n - 1] = '\0';
+	play_wrong(what, s->n == 0 && s->ended ? "(closed)" : s->got);
 }
 
 static void
-expect_log(struct play *p, const char *pattern, size_t n)
+expect(struct stream *s, const char *pattern, size_t n)
 {
-	write_pending(p);
-	settle(p);
+	long used = match(pattern, n, s->got, s->n);
+
+	if (used < 0)
+		wrong_bytes("expected other bytes; got", s);
+	note_tag(s->got, (size_t)used);
+	take(s, (size_t)used);
+}
+
+/* pattern: with room for a line end, so that it has to match all of a line. */
+static void
+expect_log(struct play *p, char *pattern, size_t n)
+{
+	pattern[n++] = '\n';
 	for (size_t i = 0; i < p->logged_n;) {
 		char *end = memchr(p->logged + i, '\n', p->logged_n - i);
-		size_t len = (size_t)(end - (p->logged + i));
+		size_t len = (size_t)(end - (p->logged + i)) + 1;
 
 		if (match(pattern, n, p->logged + i, len) == (long)len) {
-			memmove(p->logged, end + 1, p->logged_n - i - len - 1);
-			p->logged_n -= i + len + 1;
+			memmove(p->logged + i, end + 1, p->logged_n - i - len);
+			p->logged_n -= len;
 			return;
 		}
-		i += len + 1;
+		i += len;
 	}
 	p->logged[p->logged_n] = '\0';
-	wrong("no such line logged; logged", p->logged);
+	play_wrong("no such line logged; logged", p->logged);
+}
+
+/* Any byte value, and no short period. */
+static char
+pattern_byte(size_t i)
+{
+	return (char)((uint32_t)i * 2654435761u >> 15);
+}
+
+static void
+expect_bytes(struct stream *s, size_t n)
+{
+	if (s->n < n)
+		wrong_bytes("fewer bytes", s);
+	for (size_t i = 0; i < n; i++)
+		if (s->got[i] != pattern_byte(i))
+			play_wrong("another byte", "");
+	take(s, n);
+}
+
+static void
+say_bytes(struct play *p, struct stream *s, size_t n)
+{
+	char *bytes = malloc(n);
+
+	ck_assert_ptr_nonnull(bytes);
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = pattern_byte(i);
+	say(p, s, bytes, n);
+	free(bytes);
 }
 
 /* --- the file ----------------------------------------------------------- */
@@ -390,19 +180,38 @@ hex(char c)
 	const char *digits = "0123456789abcdef";
 	const char *at = c == '\0' ? NULL : strchr(digits, c);
 
-	return at == NULL ? -1 : (int)(at - digits);
+	if (at == NULL)
+		play_wrong("bad \\xHH", "");
+	return (int)(at - digits);
 }
 
-/* See README; wild: a bare '*' becomes \001. */
+/* \r \n \t \\ \* \< \xHH into text; returns how much of in that was. */
 static size_t
-unescape(const char *in, char *out, bool wild)
+unescape_one(const char *in, size_t n)
+{
+	if (in[1] == 'x') {
+		text[n] = (char)(hex(in[2]) << 4 | hex(in[3]));
+		return 4;
+	}
+	text[n] = in[1] == 'r' ? '\r' : in[1];
+	if (in[1] == 'n')
+		text[n] = '\n';
+	if (in[1] == 't')
+		text[n] = '\t';
+	return 2;
+}
+
+/* <<TEXT>>N; repeats, \T is the tag; a bare "*" becomes star.  The length in
+ * text. */
+static size_t
+unescape(const char *in, char star)
 {
 	size_t n = 0, from = 0;
 
 	while (*in != '\0') {
 		ck_assert_uint_lt(n, TEXT_MAX - 1);
-		if (*in == '*' && wild) {
-			out[n++] = '\001';
+		if (*in == '*') {
+			text[n++] = star;
 			in++;
 		} else if (strncmp(in, "<<", 2) == 0) {
 			from = n;
@@ -414,211 +223,204 @@ unescape(const char *in, char *out, bool wild)
 
 			ck_assert_uint_lt(from + len * times, TEXT_MAX);
 			for (unsigned long i = 1; i < times; i++) {
-				memcpy(out + n, out + from, len);
+				memcpy(text + n, text + from, len);
 				n += len;
 			}
 			in = *end == ';' ? end + 1 : end;
-		} else if (*in != '\\') {
-			out[n++] = *in++;
-		} else if (in[1] == 'x') {
-			out[n++] = (char)(hex(in[2]) << 4 | hex(in[3]));
-			in += 4;
-		} else {
-			out[n++] = in[1] == 'r'   ? '\r'
-				   : in[1] == 'n' ? '\n'
-				   : in[1] == 't' ? '\t'
-						  : in[1];
+		} else if (strncmp(in, "\\T", 2) == 0) {
+			memcpy(text + n, tag, strlen(tag));
+			n += strlen(tag);
 			in += 2;
+		} else if (*in != '\\') {
+			text[n++] = *in++;
+		} else {
+			in += unescape_one(in, n++);
 		}
 	}
 	return n;
 }
 
-static void
-start(struct play *p)
-{
-	struct option_problems problems = { 0 };
-	struct addr client, local;
-	int fd[2];
-
-	p->started = true;
-	if (config_load_text(
-		&p->config, slice_str(p->config_text), &problems) == -1)
-		wrong("config", problems.v[0]);
-	option_problems_clear(&problems);
-	ck_assert_int_eq(msg_pair(p->log), 0);
-	p->env.config = &p->config;
-	p->env.loop = loop_create();
-	p->env.shared = shared_create(&p->shared_fd);
-	p->env.log = logq_open(p->log[1]);
-	p->env.lookup = NULL;
-	p->env.connect = fake_connect;
-	p->env.ended = fake_ended;
-	ck_assert_ptr_nonnull(p->env.shared);
-	shared_slot_wipe(p->env.shared, 0);
-	ck_assert_int_eq(session_env_init(&p->env), 0);
-	logq_install(p->env.log);
-	log_set_level(p->config.debug ? LOG_DEBUG : LOG_INFO);
-	ck_assert_int_eq(socketpair(AF_UNIX,
-			     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd),
-	    0);
-	p->client.fd = fd[1];
-	addr_parse(SLICE("198.51.100.7:1025"), true, &client);
-	addr_parse(SLICE("192.0.2.1:143"), true, &local);
-	session_start(&p->env, 0, fd[0], &client, &local);
-	settle(p);
-}
-
+/* "client", "client2" ...: connects when it is first named. */
 static struct stream *
-find_server(struct play *p, char name)
+client_named(struct play *p, const char *name)
 {
-	for (size_t i = p->servers; i-- > 0;)
-		if (p->server[i].name[0] == name)
-			return &p->server[i].s;
-	return NULL;
-}
+	size_t i = name[6] >= '2' && name[6] <= '0' + CLIENTS_MAX
+		       ? (size_t)(name[6] - '1')
+		       : 0;
+	struct stream *s = &p->client[i];
 
-static struct stream *
-server_named(struct play *p, const char *name)
-{
-	struct stream *s = find_server(p, name[0]);
-
-	if (s == NULL) { /* what was said last may call it */
+	if (s->fd == -1 && s->n == 0 && !s->ended && !s->paused) {
 		write_pending(p);
-		s = find_server(p, name[0]);
+		play_connect(p, i);
 	}
-	if (s == NULL)
-		wrong("no connection to this server", name);
 	return s;
 }
 
-static void
-close_stream(struct play *p, struct stream *s)
+static struct stream *
+peer_named(struct play *p, const char *name)
 {
-	write_pending(p);
-	close(s->fd);
-	s->fd = -1;
-	settle(p);
+	if (strncmp(name, "client", 6) == 0)
+		return client_named(p, name);
+	write_pending(p); /* it may be what makes the connection */
+	for (size_t i = p->servers; i-- > 0;)
+		if (p->server[i].name == name[0])
+			return &p->server[i].s;
+	play_wrong("no connection to this server", name);
 }
 
-static void
-expect_closed(struct play *p, struct stream *s)
+/* What stands in brackets instead of TEXT, sent by a peer.  False: none. */
+static bool
+peer_does(struct play *p, struct stream *s, const char *what)
 {
+	unsigned long n;
+
+	if (sscanf(what, "(bytes %lu)", &n) == 1) {
+		say_bytes(p, s, n);
+		return true;
+	}
+	if (what[0] != '(')
+		return false;
 	write_pending(p);
-	settle(p);
-	if (s->n != 0 || !s->ended) {
-		s->got[s->n] = '\0';
-		wrong(s->n != 0 ? "bytes before the end" : "not closed", s->got);
-	}
-}
-
-/* "client->proxy TEXT", "proxy->one TEXT", "one->proxy TEXT" ... */
-static void
-step_bytes(struct play *p, const char *actor, size_t actor_n, const char *rest)
-{
-	static char text[TEXT_MAX];
-	const char *arrow = memmem(actor, actor_n, "->", 2);
-	bool from_proxy = strncmp(actor, "proxy->", 7) == 0;
-	const char *peer = from_proxy ? arrow + 2 : actor;
-	struct stream *s = strncmp(peer, "client", 6) == 0
-			       ? &p->client
-			       : server_named(p, peer);
-	size_t n;
-
-	if (strcmp(rest, "(nothing)") == 0) {
-		write_pending(p);
-		settle(p);
-		s->got[s->n] = '\0';
-		if (s->n != 0 || s->ended)
-			wrong("expected nothing", s->got);
-		return;
-	}
-	if (strcmp(rest, "(closed)") == 0 && from_proxy) {
-		expect_closed(p, s);
-		return;
-	}
-	if (strcmp(rest, "(close)") == 0) {
-		close_stream(p, s);
-		return;
-	}
-	if (strcmp(rest, "(end)") == 0) {
-		write_pending(p);
+	if (strcmp(what, "(close)") == 0)
+		play_close(s);
+	else if (strcmp(what, "(end)") == 0)
 		shutdown(s->fd, SHUT_WR);
-		settle(p);
-		return;
-	}
-	n = unescape(rest, text, from_proxy);
-	if (from_proxy)
-		expect(p, s, text, n);
-	else
-		say(p, s, text, n);
+	else if (strcmp(what, "(pause)") == 0)
+		s->paused = true;
+	else if (strcmp(what, "(resume)") == 0)
+		s->paused = false;
+	else if (strcmp(what, "(stuck)") == 0 && s->unsent_n == 0)
+		play_wrong("all was taken", "");
+	else if (strcmp(what, "(taken)") == 0 && s->unsent_n != 0)
+		play_wrong("not all was taken", "");
+	else if (strcmp(what, "(stuck)") != 0 && strcmp(what, "(taken)") != 0)
+		return false;
+	play_settle(p);
+	return true;
 }
 
-static void
-step(struct play *p, char *line)
+/* The same at the other end.  False: none. */
+static bool
+peer_sees(struct stream *s, const char *what)
 {
-	static char text[TEXT_MAX];
-	char *rest = line + strcspn(line, " \t");
-	size_t word = (size_t)(rest - line);
+	unsigned long n;
 
-	rest += strspn(rest, " \t");
-	if (strncmp(line, "config", word) == 0) {
-		size_t n = strlen(p->config_text);
+	if (strcmp(what, "(nothing)") == 0) {
+		if (s->n != 0 || s->ended)
+			wrong_bytes("expected nothing; got", s);
+		return true;
+	}
+	if (strcmp(what, "(closed)") == 0) {
+		if (s->n != 0 || !s->ended)
+			wrong_bytes("expected the end; got", s);
+		return true;
+	}
+	if (sscanf(what, "(bytes %lu)", &n) == 1) {
+		expect_bytes(s, n);
+		return true;
+	}
+	return false;
+}
 
+/* No connection was made to this server. */
+static void
+expect_none(struct play *p, char name)
+{
+	write_pending(p);
+	for (size_t i = 0; i < p->servers; i++)
+		if (p->server[i].name == name)
+			play_wrong("a connection was made", "");
+}
+
+/* "client->proxy TEXT", "proxy->a TEXT", "a->proxy TEXT" ... */
+static void
+step_bytes(struct play *p, const char *actor, const char *rest)
+{
+	bool from_proxy = strncmp(actor, "proxy->", 7) == 0;
+	struct stream *s;
+
+	if (from_proxy && strcmp(rest, "(none)") == 0) {
+		expect_none(p, actor[7]);
+		return;
+	}
+	s = peer_named(p, from_proxy ? actor + 7 : actor);
+	if (from_proxy) {
+		write_pending(p);
+		if (!peer_sees(s, rest))
+			expect(s, text, unescape(rest, ANY));
+	} else if (!peer_does(p, s, rest)) {
+		say(p, s, text, unescape(rest, '*'));
+	}
+}
+
+static bool
+contains(const char *lines, size_t n, const char *what)
+{
+	return memmem(lines, n, what, strlen(what)) != NULL;
+}
+
+/* Before the first step.  False: it is a step. */
+static bool
+set_up(struct play *p, const char *word, const char *rest)
+{
+	size_t n = strlen(p->config_text);
+
+	if (strcmp(word, "config") == 0) {
 		snprintf(p->config_text + n, sizeof(p->config_text) - n, "%s\n",
 		    rest);
-		return;
+		return true;
 	}
-	if (strncmp(line, "map", word) == 0) {
+	if (strcmp(word, "map") == 0) {
 		struct map *m = &p->map[p->maps++];
 
 		ck_assert_uint_le(p->maps, MAPS_MAX);
 		ck_assert_int_eq(
 		    sscanf(rest, "%127s %255[^\n]", m->user, m->answer), 2);
-		return;
+		return true;
 	}
-	if (!p->started)
-		start(p);
-	if (line[0] == '@') {
-		write_pending(p);
-		loop_fake_pass(p->env.loop, strtoul(line + 2, NULL, 10) * 1000);
-		settle(p);
-	} else if (strncmp(line, "log", word) == 0) {
-		expect_log(p, text, unescape(rest, text, true));
-	} else if (strncmp(line, "nolog", word) == 0) {
-		write_pending(p);
-		settle(p);
-		if (memmem(p->logged, p->logged_n, rest, strlen(rest)) != NULL)
-			wrong("logged", rest);
-	} else if (memmem(line, word, "->", 2) != NULL) {
-		step_bytes(p, line, word, rest);
-	} else {
-		wrong("no such step", line);
-	}
+	return false;
 }
 
 static void
-finish(struct play *p)
+announce(struct play *p)
 {
+	session_announce_all(&p->env);
+	play_pass(p, 0);
+}
+
+static void
+step(struct play *p, char *line)
+{
+	char *rest = line + strcspn(line, " \t");
+
+	if (*rest != '\0')
+		*rest++ = '\0';
+	rest += strspn(rest, " \t");
+	if (set_up(p, line, rest))
+		return;
+	if (!p->started) {
+		play_start(p);
+		play_connect(p, 0);
+	}
+	if (strstr(line, "->") != NULL) {
+		step_bytes(p, line, rest);
+		return;
+	}
 	write_pending(p);
-	session_end_all(&p->env);
-	loop_fake_settle(p->env.loop);
-	ck_assert_uint_eq(p->env.count, 0);
-	ck_assert_uint_eq(shared_sessions(p->env.shared), 0);
-	session_env_clear(&p->env);
-	loop_fake_settle(p->env.loop);
-	loop_destroy(&p->env.loop);
-	close(p->log[0]);
-	logq_close(&p->env.log);
-	close(p->log[1]);
-	shared_detach(&p->env.shared);
-	close(p->shared_fd);
-	if (p->client.fd != -1)
-		close(p->client.fd);
-	for (size_t i = 0; i < p->servers; i++)
-		if (p->server[i].s.fd != -1)
-			close(p->server[i].s.fd);
-	config_clear(&p->config);
+	if (line[0] == '@')
+		play_pass(p, strtoul(line + 2, NULL, 10));
+	else if (strcmp(line, "log") == 0)
+		expect_log(p, text, unescape(rest, ANY));
+	else if (strcmp(line, "nolog") == 0 &&
+		 contains(p->logged, p->logged_n, rest))
+		play_wrong("logged", rest);
+	else if (strcmp(line, "secret") == 0 &&
+		 contains(p->history, p->history_n, rest))
+		play_wrong("a secret was logged", rest);
+	else if (strcmp(line, "announce") == 0)
+		announce(p);
+	else if (strcmp(line, "nolog") != 0 && strcmp(line, "secret") != 0)
+		play_wrong("no such step", line);
 }
 
 static const char *directory;
@@ -627,19 +429,13 @@ static int file_count;
 
 START_TEST(transcript)
 {
-	struct play *p = calloc(1, sizeof(*p));
+	struct play *p =
+	    play_create(files[_i / MODES], (enum mode)(_i % MODES));
 	char path[4096], *line = NULL;
 	size_t cap = 0;
 	FILE *f;
 
-	ck_assert_ptr_nonnull(p);
-	playing = p;
-	p->file = files[_i / MODES];
-	p->mode = (enum mode)(_i % MODES);
-	p->client.fd = -1;
 	snprintf(path, sizeof(path), "%s/%s", directory, p->file);
-	snprintf(p->config_text, sizeof(p->config_text),
-	    "map_library \"\"\nno_bind_banner\n");
 	f = fopen(path, "re");
 	ck_assert_ptr_nonnull(f);
 	while (getline(&line, &cap, f) != -1) {
@@ -651,8 +447,8 @@ START_TEST(transcript)
 	fclose(f);
 	free(line);
 	ck_assert_msg(p->started, "%s: empty", p->file);
-	finish(p);
-	free(p);
+	write_pending(p);
+	play_destroy(&p);
 }
 END_TEST
 
