@@ -14,6 +14,9 @@
 
 #include "common/banned.h"
 
+#undef err_set /* a macro for the analyzer */
+#undef err_prefix
+
 /* Ends msg with "..." when the text (len bytes) was longer than cap. */
 static void
 finish(char *msg, size_t cap, int len)
@@ -37,11 +40,13 @@ err_set(struct err *err, int code, const char *fmt, ...)
 {
 	char msg[sizeof(err->msg)]; /* err->msg may be among the arguments */
 	int saved = errno;
+	int len;
 	va_list ap;
 
 	va_start(ap, fmt);
-	finish(msg, sizeof(msg), vsnprintf(msg, sizeof(msg), fmt, ap));
+	len = vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
+	finish(msg, sizeof(msg), len);
 	err->code = code;
 	memcpy(err->msg, msg, strlen(msg) + 1);
 	errno = saved;
@@ -57,9 +62,9 @@ err_prefix(struct err *err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	finish(
-	    prefix, sizeof(prefix), vsnprintf(prefix, sizeof(prefix), fmt, ap));
+	len = vsnprintf(prefix, sizeof(prefix), fmt, ap);
 	va_end(ap);
+	finish(prefix, sizeof(prefix), len);
 	len = snprintf(msg, sizeof(msg), "%s: %s", prefix, err->msg);
 	msg[sizeof(err->msg) - 1] = '\0';
 	finish(msg, sizeof(err->msg), len);

@@ -18,4 +18,18 @@ int err_set(struct err *, int code, const char *fmt, ...)
 int err_prefix(struct err *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The analyzer sees one file at a time; let it know what is returned. */
+#ifdef __clang_analyzer__
+#define err_set(...)                                                           \
+	({                                                                     \
+		(void)(err_set)(__VA_ARGS__);                                  \
+		-1;                                                            \
+	})
+#define err_prefix(...)                                                        \
+	({                                                                     \
+		(void)(err_prefix)(__VA_ARGS__);                               \
+		-1;                                                            \
+	})
+#endif
+
 #endif

@@ -54,10 +54,14 @@ struct log_field {
  * level: LOG_ERR someone must act; LOG_WARNING; LOG_NOTICE refused; LOG_INFO
  * one line per login and per close; LOG_DEBUG (dropped unless log_set_level).
  */
+#ifdef __CPPCHECK__ /* cppcheck 2.10 does not know __VA_OPT__ */
+void log_event(int level, const char *event, ...);
+#else
 #define log_event(level, event, ...)                                           \
 	log_fields(level, event,                                               \
 	    (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){            \
 		LOG_FIELD_END, 0, { .u64 = 0 } } })
+#endif
 void log_fields(int level, const char *event, const struct log_field *fields);
 
 /* A line that is complete already (the Auth: family); no newline inside. */

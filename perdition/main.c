@@ -52,7 +52,7 @@ generate(const char *what)
 static bool
 is_connection(int fd)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(ss);
 
 	return getpeername(fd, (struct sockaddr *)&ss, &len) == 0 &&

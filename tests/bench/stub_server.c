@@ -140,9 +140,13 @@ main(int argc, char **argv)
 				serve(events[i].data.fd);
 				continue;
 			}
-			while (
-			    (fd = accept4(l, NULL, NULL, SOCK_NONBLOCK)) != -1)
+			for (;;) {
+				/* cppcheck-suppress nullPointer; it may be */
+				fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
+				if (fd == -1)
+					break;
 				welcome(epoll, fd);
+			}
 		}
 	}
 }

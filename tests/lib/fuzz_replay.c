@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,17 +48,26 @@ die(const char *what)
 	exit(1);
 }
 
+static bool
+write_all(int fd, const void *p, size_t n)
+{
+	return write(fd, p, n) == (ssize_t)n;
+}
+
 /* Only what is safe in a signal handler. */
 static void
 save_running(void)
 {
+	static const char text[] = "input saved in ";
 	int fd =
 	    open(crash_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 
 	if (fd == -1)
 		return;
-	if (write(fd, running.p, running.n) == (ssize_t)running.n)
-		dprintf(STDERR_FILENO, "input saved in %s\n", crash_path);
+	if (write_all(fd, running.p, running.n) &&
+	    write_all(STDERR_FILENO, text, sizeof(text) - 1) &&
+	    write_all(STDERR_FILENO, crash_path, strlen(crash_path)))
+		(void)write_all(STDERR_FILENO, "\n", 1);
 	close(fd);
 }
 
