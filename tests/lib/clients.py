@@ -118,7 +118,7 @@ set move=no confirmappend=no confirmcreate=no wait_key=no delete=no
 set quit=yes mbox_type=Maildir ssl_starttls=no ssl_force_tls=no
 set imap_user="{user}" imap_pass="{password}"
 set pop_user="{user}" pop_pass="{password}"
-set imap_check_subscribed=no header_cache= mail_check=0
+set imap_check_subscribed=no header_cache="" mail_check=0
 set pop_checkinterval=0 pop_delete=no
 push "<tag-pattern>~A<enter><tag-prefix><copy-message>\
 <kill-line>{saved}<enter><exit>"
