@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -457,6 +458,139 @@ class Inetd(Case):
                               stdin=subprocess.DEVNULL, capture_output=True,
                               text=True)
         self.assertEqual(done.returncode, 64)
+
+
+class RealServer(threading.Thread):
+    """Lets everybody in."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=[client],
+                             daemon=True).start()
+
+    @staticmethod
+    def talk(client):
+        with client, client.makefile("rb") as f:
+            client.sendall(b"* OK [CAPABILITY IMAP4rev1] ready\r\n")
+            for line in f:
+                word = line.split()
+                if word[1:2] == [b"CAPABILITY"]:
+                    client.sendall(b"* CAPABILITY IMAP4rev1\r\n")
+                client.sendall(word[0] + b" OK done\r\n")
+
+
+class FakePbs:
+    """perdition-pbs as far as its socket goes."""
+
+    def __init__(self, path):
+        self.listener = socket.socket(socket.AF_UNIX)
+        if os.path.exists(path):
+            os.unlink(path)
+        self.listener.bind(path)
+        os.chmod(path, 0o666)
+        self.listener.listen()
+        self.listener.settimeout(WAIT)
+        self.client = self.lines = None
+
+    def accept(self):
+        self.hang_up()
+        self.client, _ = self.listener.accept()
+        self.client.settimeout(WAIT)
+        self.lines = self.client.makefile("r", encoding="ascii")
+        return self
+
+    def hang_up(self):
+        if self.client:
+            self.lines.close()
+            self.client.close()
+
+    def close(self):
+        self.listener.close()
+        self.hang_up()
+
+
+class Events(Case):
+    def setUp(self):
+        super().setUp()
+        self.real = RealServer()
+        self.path = os.path.join(self.dir, "auth")
+        self.pbs = None
+
+    def tearDown(self):
+        self.real.socket.close()
+        if self.pbs:
+            self.pbs.close()
+        super().tearDown()
+
+    def write_conf(self, *lines, listen=None):
+        super().write_conf("auth_socket " + self.path,
+                           "failure_delay 0", *lines, listen=listen)
+        with open(self.conf, encoding="ascii") as f:
+            text = f.read().replace("127.0.0.1:1\n", "127.0.0.1:%d\n" %
+                                    self.real.port)
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(text)
+
+    def login(self, user):
+        s, f = connect(self.port)
+        self.assertIn(b"* OK", f.readline())
+        s.sendall(b"a LOGIN %s secret\r\n" % user)
+        while True:
+            line = f.readline()
+            if line.startswith(b"a "):
+                self.assertIn(b"a OK", line)
+                return s, f
+
+    def test_perdition_pbs_comes_and_goes(self):
+        self.start()
+        s, f = self.login(b"early")  # nobody listens yet
+        self.logged('Auth: .*authentication_id="early" .*status="ok"')
+        self.pbs = FakePbs(self.path).accept()
+        self.assertIn("early", self.pbs.lines.readline())
+        for user in (b"one", b"two"):
+            other, g = self.login(user)
+            wait_for(lambda u=user: u.decode() in self.pbs.lines.readline(),
+                     "told of " + user.decode())
+            other.close()
+            g.close()
+        # It is killed and comes back: who still is there is told again.
+        self.pbs.close()
+        self.logged("event=pbs-lost")
+        self.pbs = FakePbs(self.path)
+        began = time.monotonic()
+        self.pbs.accept()
+        self.pbs.client.settimeout(2)
+        wait_for(lambda: "early" in self.pbs.lines.readline(), "announced")
+        self.assertLess(time.monotonic() - began, 2)
+        # The same when the log process is.
+        self.pbs.client.settimeout(WAIT)
+        victim = next(p for p, r in self.roles().items() if r == "log")
+        os.kill(victim, signal.SIGKILL)
+        self.pbs.accept()
+        wait_for(lambda: "early" in self.pbs.lines.readline(), "announced")
+        s.close()
+        f.close()
+
+    def test_perdition_pbs_that_does_not_read(self):
+        self.start()
+        self.pbs = FakePbs(self.path).accept()
+        self.pbs.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for i in range(50):
+            s, f = self.login(b"user%d" % i)
+            s.close()
+            f.close()
+        wait_for(lambda: self.read_log().count("Closing session: ") == 50,
+                 "the log goes on")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* perdition's options together: what they make, and what is refused. */
+#include "config.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "perdition/config.h"
+
+#include "common/banned.h"
+
+#define ARGS_MAX 16
+
+static int
+load(struct config *c, const char *file_text, const char *const *args,
+    struct option_problems *problems)
+{
+	char path[] = "/tmp/perdition-test-XXXXXX";
+	char program[] = "/usr/sbin/perdition";
+	char option[] = "--config_file";
+	char *argv[ARGS_MAX] = { program, option, path };
+	int argc = 3;
+	int fd = mkstemp(path);
+	int ret;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(
+	    write(fd, file_text, strlen(file_text)), (int)strlen(file_text));
+	close(fd);
+	while (args != NULL && *args != NULL)
+		argv[argc++] = strdup(*args++);
+	*problems = (struct option_problems){ NULL, 0 };
+	ret = config_load(c, argc, argv, problems);
+	while (argc > 3)
+		free(argv[--argc]);
+	unlink(path);
+	return ret;
+}
+
+static const struct {
+	const char *file;
+	size_t n;
+	const char *first; /* text of the first listener */
+	bool any;
+} listeners[] = {
+	{ "", 1, "pop3://*:110", true },
+	{ "protocol IMAP4", 1, "imap4://*:143", true },
+	{ "P imap4\nlisten_port 1143", 1, "imap4://*:1143", true },
+	{ "bind_address 127.0.0.1,127.0.0.2:1110,[::1]:1111,::2", 4,
+	    "pop3://127.0.0.1:110", false },
+	{ "bind_address 127.0.0.1\nl pop3", 1, "pop3://127.0.0.1:110", false },
+	{ "bind_address *:99", 1, "pop3://*:99", true },
+	{ "listen imap4://[::]:143", 1, "imap4://[::]:143", false },
+	{ "listen imap4://*\nlisten pop3://*\nlisten pop3://127.0.0.1:1110/", 3,
+	    "imap4://*:143", true },
+	{ "listen imap4://0.0.0.0:0\nlisten imap4://0.0.0.0:0", 2,
+	    "imap4://0.0.0.0:0", false },
+};
+
+START_TEST(listener_cases)
+{
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(load(&c, listeners[_i].file, NULL, &problems), 0);
+	ck_assert_uint_eq(c.listener_count, listeners[_i].n);
+	ck_assert_str_eq(c.listeners[0].text, listeners[_i].first);
+	ck_assert_int_eq(c.listeners[0].any_family, listeners[_i].any);
+	ck_assert(!c.listeners[0].tls);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+static const struct {
+	const char *file;
+	const char *problem; /* a part of the first */
+} bad[] = {
+	{ "listen imap4://127.0.0.1:1\nlisten pop3://127.0.0.1:1", "twice" },
+	{ "listen imap4://127.0.0.1:1\nlisten pop3://[::ffff:127.0.0.1]:1",
+	    "twice" },
+	{ "listen imap4:127.0.0.1", "not PROTOCOL://" },
+	{ "listen imap4://", "not ADDR" },
+	{ "listen imap4://[::1", "not ADDR" },
+	{ "listen imap4://[::1]x", "not ADDR" },
+	{ "listen imap4://127.0.0.1:", "not ADDR" },
+	{ "listen imap4://127.0.0.1:65536", "65536: neither" },
+	{ "listen imap4s://*", "TLS is not part" },
+	{ "listen imaps://*", "TLS is not part" },
+	{ "listen managesieve://*", "ManageSieve is not part" },
+	{ "listen imap4://*\nbind_address 127.0.0.1", "bind_address: cannot" },
+	{ "listen imap4://*\nlisten_port 1", "listen_port: cannot" },
+	{ "no_lookup\nbind_address localhost", "localhost: not an IP" },
+	{ "no_lookup\nlisten_port pop3", "with no_lookup a port" },
+	{ "protocol POP3S", "TLS is not part" },
+	{ "outgoing_server [::1]:x:y", "x:y: neither" },
+	{ "outgoing_server host:", "not SERVER" },
+	{ "outgoing_server :1", "not SERVER" },
+	{ "no_lookup\noutgoing_server host", "with no_lookup" },
+	{ "outgoing_port nosuchservice", "nosuchservice: neither" },
+	{ "query_key \"\\x\"", "behind a backslash" },
+	{ "query_key \"\\U,,\\u\"", "empty format" },
+	{ "query_key \"\\U\\\"", "behind a backslash" },
+	{ "domain_delimiter \"\"", "must not be empty" },
+	{ "ssl_mode tls_all", "TLS is not part" },
+	{ "ssl_cert_file /x", "TLS is not part" },
+	{ "ssl_no_cert_verify", "TLS is not part" },
+	{ "ssl_passphrase_fd 3", "TLS is not part" },
+	{ "authenticate_in", "PAM is not part" },
+	{ "add_domain all,0", "add_domain" },
+	{ "add_domain 3", "add_domain" },
+	{ "add_domain all,2,remote_login", "add_domain" },
+	{ "strip_domain everywhere", "strip_domain" },
+	{ "workers 33", "workers" },
+	{ "lookup_processes 0", "lookup_processes" },
+	{ "log_facility nonsense", "log_facility" },
+	{ "auth_socket run/x", "not an absolute path" },
+	{ "help", "help" },
+	{ "timeout 1\ntimeout 2", "timeout" },
+};
+
+START_TEST(bad_cases)
+{
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(load(&c, bad[_i].file, NULL, &problems), EX_CONFIG);
+	ck_assert_uint_ge(problems.n, 1);
+	ck_assert_msg(strstr(problems.v[0], bad[_i].problem) != NULL, "%s",
+	    problems.v[0]);
+	/* It says where, except for what is not in any one place. */
+	ck_assert_msg(
+	    strstr(problems.v[0], "/tmp/perdition-test-") == problems.v[0],
+	    "%s", problems.v[0]);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(harmless_tls_options)
+{
+	static const char text[] = "ssl_mode none\n"
+				   "ssl_cert_verify_depth 9\n"
+				   "ssl_listen_compression\n"
+				   "ssl_no_cert_verify no\n"
+				   "ssl_listen_min_proto_version tlsv1.2\n";
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(load(&c, text, NULL, &problems), 0);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(all_problems_at_once)
+{
+	static const char text[] = "listen imap4s://*\nlisten x://*\n"
+				   "authenticate_in\nssl_mode ssl_all\n";
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(load(&c, text, NULL, &problems), EX_CONFIG);
+	ck_assert_uint_eq(problems.n, 4);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(command_line_wins)
+{
+	static const char *const args[] = { "--timeout", "7", "-P", "IMAP4",
+		"-s", "a,b:143,[2001:db8::1]:144", NULL };
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(
+	    load(&c, "timeout 8\nprotocol POP3\n", args, &problems), 0);
+	ck_assert_uint_eq(c.timeout, 7);
+	ck_assert_str_eq(c.listeners[0].protocol->name, "imap4");
+	ck_assert_uint_eq(c.server_count, 3);
+	ck_assert_str_eq(c.servers[0].host, "a");
+	ck_assert_uint_eq(c.servers[0].port, 0);
+	ck_assert_str_eq(c.servers[1].host, "b");
+	ck_assert_uint_eq(c.servers[1].port, 143);
+	ck_assert_str_eq(c.servers[2].host, "2001:db8::1");
+	ck_assert_uint_eq(c.servers[2].port, 144);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(wrong_command_line)
+{
+	static const char *const unknown[] = { "--nonsense", NULL };
+	static const char *const operand[] = { "operand", NULL };
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(load(&c, "", unknown, &problems), EX_USAGE);
+	config_clear(&c);
+	option_problems_clear(&problems);
+	ck_assert_int_eq(load(&c, "", operand, &problems), EX_USAGE);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(settings_and_keys)
+{
+	static const char text[] =
+	    "listen imap4://127.0.0.1:1\n"
+	    "listen pop3://127.0.0.1:2\n"
+	    "capability OLD\n"
+	    "pop_capability UIDL.USER\n"
+	    "login_disabled\nok_line 'Welcome  in'\n"
+	    "query_key \"\\U,\\u\\D\\d,\\i-\\p,\\I-\\P,\\\\\"\n"
+	    "pid_file /x/<basename>/<basename>.pid\n"
+	    "add_domain servername_lookup,remote_login,2\n";
+	struct option_problems problems;
+	struct config c;
+
+	ck_assert_int_eq(load(&c, text, NULL, &problems), 0);
+	ck_assert_str_eq(c.listeners[0].settings.capability, "OLD");
+	ck_assert_str_eq(c.listeners[1].settings.capability, "UIDL.USER");
+	ck_assert_str_eq(c.listeners[1].settings.ok_line, "Welcome  in");
+	ck_assert(c.listeners[0].settings.login_disabled);
+	ck_assert_str_eq(c.query_keys[1], "\\u\\D\\d");
+	ck_assert_str_eq(c.query_keys[4], "\\\\");
+	ck_assert_ptr_null(c.query_keys[5]);
+	ck_assert_str_eq(c.pid_file, "/x/perdition/perdition.pid");
+	ck_assert_uint_eq(
+	    c.add_domain, NAME_SERVERNAME_LOOKUP | NAME_REMOTE_LOGIN);
+	ck_assert_uint_eq(c.add_domain_depth, 2);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+/* What a role reads is what the master has, but for what is secret. */
+START_TEST(role_sees_the_same)
+{
+	static const char text[] =
+	    "bind_address 127.0.0.1,*:99\n"
+	    "map_library_opt 'host:secret word'\n"
+	    "query_key \"\\U\"\nok_line \"a # 'quoted'\\\\\"\n"
+	    "add_domain all,3\nlower_case all\nstrip_domain remote_login\n"
+	    "domain_delimiter '%'\ntimeout 2h\n";
+	struct option_problems problems;
+	struct config c;
+	struct config role;
+	int secrets;
+
+	ck_assert_int_eq(load(&c, text, NULL, &problems), 0);
+	for (secrets = 0; secrets < 2; secrets++) {
+		char *out;
+		char *again;
+		size_t n;
+		FILE *f = open_memstream(&out, &n);
+
+		ck_assert_int_eq(config_write_role(&c, secrets, f), 0);
+		fclose(f);
+		ck_assert(secrets == (strstr(out, "secret word") != NULL));
+		ck_assert_int_eq(
+		    config_load_text(&role, slice_make(out, n), &problems), 0);
+		ck_assert_uint_eq(role.listener_count, 2);
+		ck_assert_str_eq(role.listeners[1].text, "pop3://*:99");
+		ck_assert(role.listeners[1].any_family);
+		ck_assert_str_eq(role.ok_line, c.ok_line);
+		ck_assert_str_eq(role.query_keys[0], "\\U");
+		ck_assert_uint_eq(role.add_domain_depth, 3);
+		f = open_memstream(&again, &n);
+		ck_assert_int_eq(config_write_role(&role, secrets, f), 0);
+		fclose(f);
+		ck_assert_str_eq(out, again);
+		free(out);
+		free(again);
+		config_clear(&role);
+	}
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(role_refuses_nonsense)
+{
+	struct option_problems problems = { NULL, 0 };
+	struct config c;
+
+	ck_assert_int_eq(
+	    config_load_text(&c, SLICE("listen imap4://name:1\n"), &problems),
+	    -1);
+	ck_assert_uint_ge(problems.n, 1);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("config");
+	TCase *t = tcase_create("config");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, t);
+	tcase_add_loop_test(t, listener_cases, 0,
+	    (int)(sizeof(listeners) / sizeof(listeners[0])));
+	tcase_add_loop_test(
+	    t, bad_cases, 0, (int)(sizeof(bad) / sizeof(bad[0])));
+	tcase_add_test(t, harmless_tls_options);
+	tcase_add_test(t, all_problems_at_once);
+	tcase_add_test(t, command_line_wins);
+	tcase_add_test(t, wrong_command_line);
+	tcase_add_test(t, settings_and_keys);
+	tcase_add_test(t, role_sees_the_same);
+	tcase_add_test(t, role_refuses_nonsense);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
