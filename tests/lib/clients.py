@@ -113,7 +113,7 @@ def mutt(folder, protocol, host, port, user, password, count):
     saved = folder / "saved"
     config = _private(folder / "muttrc", f"""\
 set folder={folder}
-set record= postponed= mbox=
+set record="" postponed="" mbox=""
 set move=no confirmappend=no confirmcreate=no wait_key=no delete=no
 set quit=yes mbox_type=Maildir ssl_starttls=no ssl_force_tls=no
 set imap_user="{user}" imap_pass="{password}"
