@@ -92,12 +92,12 @@ class Peer:
         self.name, self.proc, self.port = name, proc, port
 
 
-def start_perdition(args, scratch, protocol, server_port):
+def start_perdition(args, scratch, protocol, server_port, peers):
     port = free_port()
     conf = os.path.join(scratch, "perdition.conf")
     popmap = os.path.join(scratch, "popmap.re")
     with open(popmap, "w") as f:
-        f.write("^bench$: 127.0.0.1:%d\n" % server_port)
+        f.write("^bench[0-9]*$: 127.0.0.1:%d\n" % server_port)
     with open(conf, "w") as f:
         f.write("""listen %s://127.0.0.1:%d
 map_library regex
@@ -112,11 +112,11 @@ log_facility %s
             os.path.join(scratch, "perdition.log")))
     proc = subprocess.Popen(
         [os.path.join(args.build, "perdition/perdition"), "-f", conf])
+    peers.append(Peer("perdition", proc, port))
     wait_port(port)
-    return Peer("perdition", proc, port)
 
 
-def start_nginx(args, scratch, protocol, server_port):
+def start_nginx(args, scratch, protocol, server_port, peers):
     port, http = free_port(), free_port()
     d = os.path.join(scratch, "nginx")
     os.makedirs(d, exist_ok=True)
@@ -128,7 +128,7 @@ worker_rlimit_nofile 20000;
 events { worker_connections 9000; }
 mail {
   server_name bench; auth_http 127.0.0.1:%(http)d/auth;
-  server { listen 127.0.0.1:%(port)d reuseport; protocol %(proto)s; }
+  server { listen 127.0.0.1:%(port)d; protocol %(proto)s; }
 }
 http {
   access_log off;
@@ -141,8 +141,8 @@ http {
             "proto": "imap" if protocol == "imap4" else "pop3"})
     proc = subprocess.Popen(["/usr/sbin/nginx", "-p", d, "-c", conf,
                              "-e", os.path.join(d, "error.log")])
+    peers.append(Peer("nginx", proc, port))
     wait_port(port)
-    return Peer("nginx", proc, port)
 
 
 def load(args, protocol, port, logins, at_once):
@@ -151,7 +151,7 @@ def load(args, protocol, port, logins, at_once):
          str(port), str(logins), str(at_once)],
         stdout=subprocess.PIPE, text=True, check=False).stdout
     if " failed=0 " not in out:
-        sys.exit("load on port %d: %s" % (port, out))
+        sys.exit("load of %s on port %d: %s" % (protocol, port, out))
 
 
 def hold(args, protocol, peer, sessions):
@@ -184,10 +184,11 @@ def measure(args, scratch, protocol):
         [os.path.join(args.build, "tests/bench/stub_server"), protocol],
         stdout=subprocess.PIPE, text=True)
     server_port = int(stub.stdout.readline())
-    peers = [start_perdition(args, scratch, protocol, server_port)]
-    if shutil.which("nginx") or os.path.exists("/usr/sbin/nginx"):
-        peers.append(start_nginx(args, scratch, protocol, server_port))
+    peers = []
     try:
+        start_perdition(args, scratch, protocol, server_port, peers)
+        if os.path.exists("/usr/sbin/nginx"):
+            start_nginx(args, scratch, protocol, server_port, peers)
         for at_once in (64, 512):
             taken = {p.name: [] for p in peers}
             for p in peers:
@@ -235,6 +236,7 @@ def main():
     args.build = os.path.abspath(args.build)
     if args.quick:
         args.logins = 2000
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     scratch = tempfile.mkdtemp(prefix="perdition-bench-")
     os.chmod(scratch, 0o755)
     try:

@@ -29,15 +29,15 @@
 #define SECONDS_MAX 300 /* without any progress, then it gives up */
 
 struct dialogue {
-	const char *say[4]; /* after each reply; NULL ends */
+	const char *say[4]; /* after each reply; %u: a number of the user's */
 	size_t replies;     /* expected: the greeting first */
 };
 
 static const struct dialogue imap4 = {
-	{ "a LOGIN bench secret\r\n", "b LOGOUT\r\n" }, 3
+	{ "a LOGIN bench%u secret\r\n", "b LOGOUT\r\n" }, 3
 };
 static const struct dialogue pop3 = {
-	{ "USER bench\r\n", "PASS secret\r\n", "QUIT\r\n" }, 4
+	{ "USER bench%u\r\n", "PASS secret\r\n", "QUIT\r\n" }, 4
 };
 
 static struct run {
@@ -110,13 +110,26 @@ complete(const char *text, size_t n, unsigned int at)
 	return false;
 }
 
+/* Copies text with its %u replaced; the length. */
+static int
+put_number(char *out, size_t cap, const char *text, unsigned int number)
+{
+	const char *at = strstr(text, "%u");
+
+	if (at == NULL)
+		return snprintf(out, cap, "%s", text);
+	return snprintf(
+	    out, cap, "%.*s%u%s", (int)(at - text), text, number, at + 2);
+}
+
 static void
 ready(int fd)
 {
 	char text[4096];
 	ssize_t r = recv(fd, text, sizeof(text), 0);
 	unsigned int at = run.at[fd];
-	const char *say;
+	char say[64];
+	int n;
 
 	if (r == -1 && errno == EAGAIN)
 		return;
@@ -133,8 +146,8 @@ ready(int fd)
 		end(fd, true);
 		return;
 	}
-	say = run.d->say[at - 1];
-	if (send(fd, say, strlen(say), MSG_NOSIGNAL) == -1)
+	n = put_number(say, sizeof(say), run.d->say[at - 1], (unsigned)fd);
+	if (send(fd, say, (size_t)n, MSG_NOSIGNAL) == -1)
 		end(fd, false);
 }
 

@@ -5,8 +5,8 @@
  *
  * usage: stub_server imap4|pop3
  * Prints its port, then serves until it is killed.  Every user and password is
- * right.  Answers a line at a time; knows greeting, login, NOOP and LOGOUT or
- * QUIT.
+ * right.  Answers a line at a time; knows greeting, login (with literals, as
+ * nginx sends them), NOOP and LOGOUT or QUIT.
  */
 #include "config.h"
 
@@ -28,6 +28,12 @@
 
 static bool imap;
 
+/* By descriptor: the tag of a LOGIN whose literals are still coming. */
+static struct {
+	unsigned char n; /* 0: none */
+	char tag[64];
+} login[FD_MAX];
+
 static void
 say(int fd, struct slice text)
 {
@@ -43,10 +49,22 @@ answer_imap(int fd, struct slice line)
 	struct slice tag, verb, rest = line;
 	int n;
 
-	slice_cut(&rest, ' ', &tag);
-	slice_cut(&rest, ' ', &verb);
-	if (tag.n > 64)
-		tag.n = 64;
+	if (login[fd].n > 0) {
+		tag = slice_make(login[fd].tag, login[fd].n);
+		verb = SLICE("LOGIN");
+	} else {
+		slice_cut(&rest, ' ', &tag);
+		slice_cut(&rest, ' ', &verb);
+	}
+	if (tag.n > sizeof(login[fd].tag))
+		tag.n = sizeof(login[fd].tag);
+	if (line.n >= 2 && line.p[line.n - 2] == '}') {
+		memmove(login[fd].tag, tag.p, tag.n);
+		login[fd].n = (unsigned char)tag.n;
+		say(fd, SLICE("+ go on\r\n"));
+		return;
+	}
+	login[fd].n = 0;
 	if (slice_starts(verb, SLICE("LOGOUT"))) {
 		n = snprintf(reply, sizeof(reply),
 		    "* BYE bye\r\n%.*s OK done\r\n", (int)tag.n, tag.p);
@@ -64,6 +82,7 @@ answer_imap(int fd, struct slice line)
 static void
 leave(int fd)
 {
+	login[fd].n = 0;
 	close(fd);
 }
 
