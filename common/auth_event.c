@@ -107,13 +107,8 @@ static void
 put_endpoint(struct out *o, const struct addr *a)
 {
 	char text[ADDR_TEXT_MAX];
-	struct slice ip = slice_make(text, addr_write_ip(a, text));
-	bool v4 = addr_is_v4(a);
 
-	put_str(o, v4 ? "" : "[");
-	put(o, ip);
-	put_str(o, v4 ? ":" : "]:");
-	put_u64(o, a->port);
+	put(o, slice_make(text, addr_write_port(a, text)));
 }
 
 static void

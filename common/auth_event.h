@@ -20,7 +20,7 @@
 #define AUTH_USER_MAX 512   /* bytes; RFC 4616 asks for 255 */
 #define AUTH_SERVER_MAX 280 /* host name (255) or [IPv6], ":", port */
 #define AUTH_REASON_MAX 128
-#define AUTH_LINE_MAX 8192  /* holds any line or record, all bytes escaped */
+#define AUTH_LINE_MAX 8192 /* holds any line or record, all bytes escaped */
 
 enum auth_kind {
 	AUTH_LOGIN, /* a login ended, well or not */
@@ -32,20 +32,22 @@ enum auth_tls { AUTH_PLAINTEXT, AUTH_STARTTLS, AUTH_SSL };
 
 struct auth_event {
 	enum auth_kind kind;
-	int64_t time;        /* seconds since the epoch; not in the line form */
-	uint64_t session;    /* unique on this host while it runs; not in the line */
-	char protocol[16];   /* upper case as option protocol: IMAP4, POP3 ... */
-	struct addr client;  /* who may relay from now on; with port */
-	struct addr local;   /* where it connected to; with port */
+	int64_t time; /* seconds since the epoch; not in the line form */
+	uint64_t
+	    session; /* unique on this host while it runs; not in the line */
+	char protocol[16];  /* upper case as option protocol: IMAP4, POP3 ... */
+	struct addr client; /* who may relay from now on; with port */
+	struct addr local;  /* where it connected to; with port */
 	enum auth_tls client_tls, server_tls;
-	bool ok;             /* status="ok" */
+	bool ok; /* status="ok" */
 	bool has_authz;
 	size_t user_len, authz_len, server_len, reason_len;
 	char user[AUTH_USER_MAX];     /* as the client sent it: any bytes */
 	char authz[AUTH_USER_MAX];    /* any bytes */
-	char server[AUTH_SERVER_MAX]; /* "HOST:PORT"; empty when none was found */
+	char server[AUTH_SERVER_MAX]; /* "HOST:PORT"; empty when none was found
+				       */
 	char reason[AUTH_REASON_MAX]; /* when not ok */
-	uint64_t received, sent;      /* AUTH_CLOSE: bytes from, to the client */
+	uint64_t received, sent; /* AUTH_CLOSE: bytes from, to the client */
 };
 
 /*
@@ -78,7 +80,8 @@ int auth_event_parse_line(struct slice line, struct auth_event *ev);
  * cap and the length returned include; every field is there.  Begins with
  * "perdition-auth 1 ".  Errors as for auth_event_write_line().
  */
-ssize_t auth_event_write_record(const struct auth_event *, char *out, size_t cap);
+ssize_t auth_event_write_record(
+    const struct auth_event *, char *out, size_t cap);
 
 /* record: without its "\n".  1 with ev filled, or -1 (EBADMSG) with ev zeroed;
  * as strict as auth_event_parse_line(). */
