@@ -48,16 +48,12 @@ now_ms(void)
 }
 
 static int
-tell_master(enum request_type type, const char *text)
+tell_ready(void)
 {
-	char mem[1024];
-	struct msg_writer w;
+	uint16_t type = CONTROL_READY;
 
-	msg_write_init(&w, mem, sizeof(mem));
-	msg_put_u16(&w, (uint16_t)type);
-	if (text != NULL)
-		msg_put_slice(&w, slice_str(text));
-	return w.failed ? -1 : msg_send(ROLE_FD_CONTROL, slice_make(mem, w.n));
+	return msg_send(
+	    ROLE_FD_CONTROL, slice_make((const char *)&type, sizeof(type)));
 }
 
 static void
@@ -201,15 +197,13 @@ lookup_role_run(
 	logq_install(r->log);
 	if (open_all(r, err) == -1)
 		goto out;
-	if (tell_master(CONTROL_READY, NULL) == -1) {
+	if (tell_ready() == -1) {
 		err_set(err, errno, "control channel: %s", strerror(errno));
 		goto out;
 	}
 	run(r);
 	ret = 0;
 out:
-	if (ret == -1)
-		tell_master(CONTROL_FAILED, err->msg);
 	lookup_close(&r->lookup);
 	if (r->log != NULL)
 		logq_close(&r->log);

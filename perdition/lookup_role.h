@@ -13,9 +13,9 @@
 
 /*
  * Run until CONTROL_STOP, CONTROL_DRAIN or the end of the control channel.
- * Sends CONTROL_READY once the map is open, or CONTROL_FAILED.  slots: how
- * many workers' channels there are, from ROLE_FD_FIRST on.
- * 0, or -1 with err set when it could not start.
+ * Sends CONTROL_READY once the map is open.  slots: how many workers' channels
+ * there are, from ROLE_FD_FIRST on.
+ * 0, or -1 with err set when it could not start: the caller tells the master.
  */
 int lookup_role_run(const struct config *, unsigned int slots, struct err *);
 

@@ -137,9 +137,12 @@ popmap_module_open(struct popmap_module **mp, const char *path,
 		return err_set(err, ENOMEM, "out of memory");
 	if (load(m, path, err) == -1)
 		goto out;
+	errno = 0;
 	if (m->ops->open(&m->map, options == NULL ? "" : options, sysconfdir,
 		&why) == -1) {
-		err_set(err, EINVAL, "popmap %s: %.*s",
+		/* The interface has no code, but errno tells no such file from
+		 * no permission; the message does not depend on it. */
+		err_set(err, errno == 0 ? EINVAL : errno, "popmap %s: %.*s",
 		    m->ops->name == NULL ? "?" : m->ops->name,
 		    (int)strnlen(why.msg, sizeof(why.msg)), why.msg);
 		goto out;

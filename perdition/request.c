@@ -110,7 +110,7 @@ int
 lookup_question_parse(struct slice in, struct lookup_question *q)
 {
 	struct msg_reader r;
-	bool ok = true;
+	bool ok;
 
 	memset(q, 0, sizeof(*q));
 	msg_read_init(&r, in);

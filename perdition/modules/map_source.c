@@ -14,7 +14,7 @@
 
 #include "common/banned.h"
 
-#define TEXT_MAX ((size_t)4 << 30) /* bytes; the address space is the bound */
+#define TEXT_MAX (SIZE_MAX / 4) /* bytes; memory is the bound */
 #define VALUE_MAX ((size_t)POPMAP_USER_MAX + POPMAP_SERVER_MAX)
 #define ERRORS_MAX 50
 
