@@ -36,6 +36,7 @@ struct lookup_client {
 	struct question *q;
 	uint32_t n;          /* places in q */
 	uint32_t free;       /* list of free places */
+	uint32_t open;       /* questions with an owner */
 	uint32_t head, tail; /* queue of those not sent yet */
 	uint32_t generation; /* of the next question; random at the start, so
 			      * that answers to a dead worker match nothing */
@@ -68,6 +69,8 @@ release(struct lookup_client *c, struct question *q)
 {
 	free(q->text);
 	q->text = NULL;
+	if (q->owner != NULL)
+		c->open--;
 	q->owner = NULL;
 	if (q->queued)
 		return;
@@ -101,6 +104,8 @@ read_answers(struct lookup_client *c)
 		owner = q->owner;
 		release(c, q);
 		c->answered(owner, a);
+		if (c->open == 0)
+			return;
 	}
 }
 
@@ -153,6 +158,7 @@ lookup_client_destroy(struct lookup_client **cp)
 	for (uint32_t i = 0; i < c->n; i++)
 		free(c->q[i].text);
 	free(c->q);
+	loop_io_want(&c->io, 0);
 	loop_io_close(&c->io, channel_closed); /* frees c, its first member */
 	*cp = NULL;
 }
@@ -239,6 +245,7 @@ lookup_client_ask(
 	memcpy(q->text, text, q->len);
 	c->free = q->next;
 	q->owner = owner;
+	c->open++;
 	q->generation = c->generation;
 	enqueue(c, i);
 	send_queued(c);

@@ -3,8 +3,8 @@
  * loop - the event loop as the session engine sees it: sockets that become
  * ready, timers, a clock.
  *
- * Thin over libuv (loop_uv.c); the transcript tests put another one in its
- * place, with a clock that they turn themselves.  Callbacks run from the loop
+ * libuv runs it (loop_uv.c); the transcript tests put another one in its place,
+ * with a clock that they turn themselves.  Callbacks run from the loop
  * only, never from inside one of these functions.
  */
 #ifndef PERDITION_LOOP_H
@@ -21,12 +21,15 @@ struct loop;
 
 /*
  * Both are embedded in what they serve; close() must be called before that is
- * freed, and its memory must live until closed() was called.
+ * freed, and its memory must live until closed() was called.  Their members
+ * are the loop's.
  */
 struct loop_io {
-	uv_poll_t uv;
+	struct loop *loop;
 	void (*ready)(struct loop_io *, unsigned int events);
 	void (*closed)(struct loop_io *);
+	struct loop_io *next; /* closed, and to be told */
+	int fd;
 	unsigned int want;
 };
 
@@ -45,8 +48,11 @@ void *loop_uv(struct loop *); /* the uv_loop_t, for what needs it */
 uint64_t loop_now(const struct loop *); /* ms, monotonic, of this turn */
 int64_t loop_wall(const struct loop *); /* s since the epoch */
 
-/* fd is borrowed; it may be closed right after loop_io_close().  0, or -1
- * with errno. */
+/*
+ * fd is borrowed and non-blocking.  It is to be closed right after
+ * loop_io_close(), unless loop_io_want(io, 0) came before: so for one that
+ * another process has too.  0, or -1 with errno.
+ */
 int loop_io_open(struct loop *, struct loop_io *, int fd,
     void (*ready)(struct loop_io *, unsigned int events));
 void loop_io_want(struct loop_io *, unsigned int events); /* 0: pause */

@@ -176,6 +176,7 @@ stop_accepting(struct worker *w)
 
 		if (!s->open)
 			continue;
+		loop_io_want(&s->io, 0); /* the master has it too */
 		loop_io_close(&s->io, NULL);
 		close(s->fd);
 		s->open = false;
@@ -364,8 +365,10 @@ clear(struct worker *w)
 		session_end_all(env);
 		session_env_clear(env);
 		lookup_client_destroy(&env->lookup);
-		if (w->has_control)
+		if (w->has_control) {
+			loop_io_want(&w->control, 0);
 			loop_io_close(&w->control, NULL);
+		}
 		loop_timer_close(&w->pause, NULL);
 		loop_timer_close(&w->drain, NULL);
 		if (env->log != NULL)

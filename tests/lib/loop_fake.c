@@ -34,11 +34,11 @@ struct loop {
 	size_t io_count, timer_count;
 };
 
-/* The embedded libuv handles are free for our use: data is the loop. */
+/* The timers' libuv handles are free for our use: data is the loop. */
 static struct fake_io *
 io_of(struct loop_io *io)
 {
-	struct loop *l = io->uv.data;
+	struct loop *l = io->loop;
 
 	for (size_t i = 0; i < l->io_count; i++)
 		if (l->io[i].io == io && !l->io[i].closing)
@@ -116,7 +116,7 @@ loop_io_open(struct loop *l, struct loop_io *io, int fd,
 	for (size_t i = 0; i < l->io_count; i++)
 		if (l->io[i].io == io)
 			abort();
-	io->uv.data = l;
+	io->loop = l;
 	io->ready = ready;
 	io->want = 0;
 	l->io[l->io_count++] = (struct fake_io){ .io = io, .fd = fd };
