@@ -60,16 +60,13 @@ value_text(const struct option_def *def, const void *config, size_t i)
 {
 	const void *field = (const char *)config + def->offset;
 	size_t cap = 1024;
-	char *text = NULL, *more;
+	char *text;
 	int n;
 
 	for (;;) {
-		more = realloc(text, cap);
-		if (more == NULL) {
-			free(text);
+		text = malloc(cap);
+		if (text == NULL)
 			return NULL;
-		}
-		text = more;
 		n = def->type->print(def, field, i, text, cap);
 		if (n < 0) {
 			free(text);
@@ -78,6 +75,8 @@ value_text(const struct option_def *def, const void *config, size_t i)
 		}
 		if ((size_t)n < cap)
 			return text;
+		explicit_bzero(text, cap); /* perhaps half a password */
+		free(text);
 		cap = (size_t)n + 1;
 	}
 }

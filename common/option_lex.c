@@ -188,6 +188,14 @@ struct word {
 	size_t n, cap;
 };
 
+static void
+wipe_free(char *p, size_t n)
+{
+	if (p != NULL)
+		explicit_bzero(p, n);
+	free(p);
+}
+
 static int
 word_put(struct word *w, char c)
 {
@@ -195,9 +203,14 @@ word_put(struct word *w, char c)
 	char *p;
 
 	if (w->n == w->cap) {
-		p = realloc(w->p, cap);
+		/* Not realloc(3): it may be a password, of which no copy is
+		 * to stay behind. */
+		p = malloc(cap);
 		if (p == NULL)
 			return -1;
+		if (w->n != 0)
+			memcpy(p, w->p, w->n);
+		wipe_free(w->p, w->n);
 		w->p = p;
 		w->cap = cap;
 	}
@@ -347,7 +360,7 @@ option_line_next(struct slice *text, unsigned int *line,
 void
 option_line_clear(struct option_line *line)
 {
-	free(line->key);
-	free(line->value);
+	wipe_free(line->key, line->key_len);
+	wipe_free(line->value, line->value_len);
 	memset(line, 0, sizeof(*line));
 }

@@ -165,6 +165,15 @@ const struct option_type option_seconds = { "SECONDS", false, seconds_parse,
 
 /* --- text ---------------------------------------------------------------- */
 
+/* Wiped: it may have been a data base's password. */
+static void
+wipe_free(char *s)
+{
+	if (s != NULL)
+		explicit_bzero(s, strlen(s));
+	free(s);
+}
+
 static int
 string_parse(const struct option_def *def, void *field, const char *text,
     struct err *err)
@@ -175,7 +184,7 @@ string_parse(const struct option_def *def, void *field, const char *text,
 	(void)def;
 	if (copy == NULL)
 		return err_set(err, ENOMEM, "more memory");
-	free(*s);
+	wipe_free(*s);
 	*s = copy;
 	return 0;
 }
@@ -188,15 +197,6 @@ string_print(const struct option_def *def, const void *field, size_t i,
 
 	(void)def;
 	return i > 0 || s == NULL ? -1 : print_text(slice_str(s), out, cap);
-}
-
-/* Wiped: it may have been a data base's password. */
-static void
-wipe_free(char *s)
-{
-	if (s != NULL)
-		explicit_bzero(s, strlen(s));
-	free(s);
 }
 
 static void

@@ -647,6 +647,11 @@ random_addr(void)
 		memset(a.ip.s6_addr, 0, 10);
 		a.ip.s6_addr[10] = a.ip.s6_addr[11] = 0xff;
 	}
+	if (random_below(8) == 0) { /* link-local, of some interface */
+		a.ip.s6_addr[0] = 0xfe;
+		a.ip.s6_addr[1] = 0x80;
+		a.scope = (uint32_t)random_u64();
+	}
 	return a;
 }
 
