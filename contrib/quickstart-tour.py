@@ -94,6 +94,7 @@ class Tour:
 
     def start_pbs(self, seconds):
         argv = [self.prefix / "sbin/perdition-pbs", "--no_daemon",
+                "--pid_file", "",
                 "--db_file", self.db, "--state_dir", self.relay,
                 "--socket", self.socket, "--log_file", "",
                 # Only here: all our clients are on the loopback interface.
@@ -116,7 +117,7 @@ class Tour:
             f"listen pop3://{FRONT}:{self.pop3}\n"
             "map_library regex\n"
             f"map_library_opt {popmap}\n"
-            "query_key \\\\u:\\\\P\n"
+            "query_key \"\\u:\\P\"\n"
             f"auth_socket {self.socket}\n"
             f"log_facility {self.log}\n"
             f"pid_file {self.dir}/perdition.pid\n")

@@ -80,6 +80,14 @@ def left_processes():
             if x.isdigit() and int(x) != os.getpid()]
 
 
+def settled():
+    """left_processes(), after those that were killed had time to go."""
+    end = time.monotonic() + 3
+    while left_processes() and time.monotonic() < end:
+        time.sleep(0.01)
+    return left_processes()
+
+
 class Result(unittest.TestResult):
     def __init__(self):
         super().__init__()
@@ -97,7 +105,7 @@ class Result(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        left = left_processes()
+        left = settled()
         if left:
             import harness
             names = [" ".join(harness.cmdline(p)) for p in left]

@@ -184,6 +184,15 @@ def children(pid):
     return found + [g for c in found for g in children(c)]
 
 
+def alive(pid):
+    """Whether the process is there and not merely waiting to be reaped."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def cmdline(pid):
     try:
         raw = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -143,7 +143,7 @@ class Pbs(Daemon):
         self.socket = self.dir / "auth.sock"
         self.log_file = log_file or test.dir / "perdition.log"
         self.values = {
-            "no_daemon": True, "log_facility": "+",
+            "no_daemon": True, "log_facility": "+", "pid_file": "",
             "db_file": self.db, "state_dir": self.dir,
             "log_file": self.log_file if source != "socket" else "",
             "socket": self.socket if source != "log" else "",

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""HUP checks first and cuts no session; TERM drains."""
+
+import os
+import signal
+import threading
+import time
+
+from harness import wait_for
+from lineclient import Imap
+from pairtest import FRONT, TWO, PairTestCase
+
+
+class Reload(PairTestCase):
+    def setUp(self):
+        super().setUp()
+        self.start_dovecots(messages=False)
+        self.front = self.start(self.perdition({"workers": 2}))
+
+    def reload_done(self):
+        """With something new, or the workers are kept; then they are others
+        than before."""
+        self.front.values["ok_line"] = f"Changed {time.monotonic()}"
+        self.front.write_config()
+        before = set(self.front.roles()["worker"])
+        self.front.reload()
+        wait_for("new workers", lambda: len(
+            set(self.front.roles().get("worker", [])) - before) >= 2)
+
+    def test_good(self):
+        held = [self.imap("alice"), self.imap("bob"), self.pop3("alice")]
+        waiting = self.imap()  # not logged in yet
+        self.reload_done()
+        for client in held[:2]:
+            self.assertRegex(client.command("NOOP")[0], rb"^OK")
+        self.assertEqual(held[2].command("STAT"), b"+OK 0 0")
+        # A client in the middle of its dialogue is not cut either.
+        self.assertRegex(waiting.login("alice", "secret")[0], rb"^OK ")
+        wait_for("the new configuration", lambda: b"Changed" in
+                 self.imap().login("alice", "secret")[0])
+        for client in held + [waiting]:
+            client.close()
+        wait_for("the end of the old workers",
+                 lambda: len(self.front.roles()["worker"]) == 2)
+
+    def test_bad(self):
+        """It says what is wrong and goes on with the old one."""
+        held = self.imap("alice")
+        before = self.front.roles()["worker"]
+        with open(self.front.config, "a", encoding="ascii") as out:
+            out.write("tiemout 5\n")
+        self.front.reload()
+        line = self.front.wait_log("tiemout")[0]
+        self.assertIn(f"{self.front.config}:", line)
+        self.assertRegex(held.command("NOOP")[0], rb"^OK")
+        self.imap("alice")
+        self.assertEqual(self.front.roles()["worker"], before)
+        # And a good one after it is taken.
+        self.reload_done()
+        self.imap("alice")
+
+    def test_bad_map(self):
+        self.front.set_popmap("^(alice: 127.0.0.1\n")
+        self.front.reload()
+        self.front.wait_log(str(self.front.popmap))
+        self.imap("alice")
+
+    def test_new_map(self):
+        self.imap("alice")
+        self.front.set_popmap(f"^alice:([0-9]+)$: {TWO}:$1\n")
+        self.front.reload()
+
+        def refused():
+            return self.imap().login("alice", "secret")[0][:2] == b"NO"
+        # Server two does not know her.
+        wait_for("alice being sent to server two", refused)
+        self.front.wait_log(f'server="{TWO}:')
+
+    def test_no_connection_is_refused_meanwhile(self):
+        stop = threading.Event()
+        trouble = []
+        served = []
+
+        def visit():
+            while not stop.is_set():
+                try:
+                    with Imap(FRONT, self.imap_port) as client:
+                        if not client.login("alice", "secret")[0] \
+                                .startswith(b"OK "):
+                            trouble.append("refused")
+                        served.append(1)
+                except (OSError, AssertionError) as error:
+                    trouble.append(repr(error))
+        threads = [threading.Thread(target=visit) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(5):
+                self.reload_done()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(trouble, [])
+        self.assertGreater(len(served), 20)
+
+    def test_listeners_come_and_go(self):
+        from harness import free_port
+        port = free_port(FRONT)
+        first = self.front.values["listen"]
+        self.front.values["listen"] = [f"imap4://{FRONT}:{port}"]
+        self.front.values["query_key"] = r"\u:" + str(self.imap_port)
+        self.front.write_config()
+        held = self.imap("alice")
+        self.front.reload()
+
+        def new_port():
+            with Imap(FRONT, port) as client:
+                return client.login("alice", "secret")[0][:2] == b"OK"
+        wait_for("the new port", new_port)
+
+        def old_port_closed():
+            try:
+                Imap(FRONT, self.imap_port, timeout=1).close()
+            except ConnectionRefusedError:
+                return True
+            except (OSError, AssertionError):
+                return False
+            return False
+        wait_for("the old port closed", old_port_closed)
+        self.assertRegex(held.command("NOOP")[0], rb"^OK")
+        self.assertEqual(len(first), 2)
+
+    def test_term_drains(self):
+        held = self.imap("alice")
+        self.front.send_signal(signal.SIGTERM)
+
+        def closed():
+            try:
+                Imap(FRONT, self.imap_port, timeout=1).close()
+            except (OSError, AssertionError):
+                return True
+            return False
+        wait_for("the ports closed", closed)
+        self.assertRegex(held.command("NOOP")[0], rb"^OK")
+        self.assertTrue(self.front.running())
+        held.close()
+        self.assertEqual(self.front.wait(), 0)
+
+
+class Drain(PairTestCase):
+    def test_drain_timeout(self):
+        self.start_dovecots(messages=False)
+        self.front = self.start(self.perdition({"drain_timeout": 1}))
+        held = self.imap("alice")
+        began = time.monotonic()
+        self.front.send_signal(signal.SIGTERM)
+        self.assertEqual(self.front.wait(10), 0)
+        self.assertGreater(time.monotonic() - began, 0.5)
+        # Whatever it is told, the connection ends.
+        held.sock.settimeout(5)
+        while held.sock.recv(4096):
+            pass
+
+    def test_log_file_is_opened_again(self):
+        from pair import OWNER
+        self.start_dovecots(messages=False)
+        folder = self.subdir("log", owner=OWNER)
+        log = folder / "perdition.log"
+        self.front = self.start(self.perdition({"log_facility": log}))
+        self.imap("alice")
+        wait_for("the Auth line", lambda: "Auth: " in log.read_text())
+        os.rename(log, folder / "old")
+        self.front.reload()
+        wait_for("a new log file", log.exists)
+        self.imap("bob")
+        wait_for("the Auth line in the new file",
+                 lambda: '"bob"' in log.read_text())
+
+
