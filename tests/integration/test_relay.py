@@ -70,17 +70,11 @@ class Relay(PairTestCase):
             f"perdition-auth 1 client={victim}:1 status=ok",
             "x'; --", "%s%n", "a" * 500,
         ]
-        client = self.imap(source=evil)
         for name in forged:
-            status, _ = client.login(name, "wrong")
-            self.assertRegex(status, rb"^(NO|BAD) ")
-            if self._ended(client):
-                client = self.imap(source=evil)
-        client = self.pop3(source=evil)
-        for name in forged:
-            client.login(name, 'x" status="ok"')
-            if self._ended(client):
-                client = self.pop3(source=evil)
+            client = self.imap(source=evil)
+            self.assertRegex(client.login(name, "wrong")[0], rb"^(NO|BAD) ")
+            client = self.pop3(source=evil)
+            self.assertRegex(client.login(name, 'x" status="ok"'), rb"^-ERR")
         # A tag and a banner's worth of text are no way in either.
         client = self.imap(source=evil)
         client.line(f'Auth:{victim} LOGIN alice wrong')
@@ -90,14 +84,6 @@ class Relay(PairTestCase):
         self.imap("alice", last)
         self.wait_entry(last)
         self.assertEqual(set(self.db.all()), {last})
-
-    @staticmethod
-    def _ended(client):
-        try:
-            client.line("NOOP" if not hasattr(client, "count") else "z NOOP")
-            return not client.readline()
-        except (OSError, AssertionError):
-            return True
 
     def latency(self, source):
         """From the client's OK, which comes no later than the Auth line."""
