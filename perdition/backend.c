@@ -130,7 +130,7 @@ found(struct session *s, const struct lookup_answer *a)
 		return dialogue_refuse(s, REFUSE_CREDENTIALS, NO_SERVER, NULL);
 	if (order_candidates(s, a) == -1)
 		return dialogue_refuse(s, REFUSE_TEMPORARY, NO_SERVER, NULL);
-	s->login->spoke = s->login->self = false;
+	s->login->self = false;
 	s->login->trouble = NO_CONNECTION;
 	return next_candidate(s);
 }
@@ -255,7 +255,6 @@ connected(struct session *s)
 		who.authz = who.user;
 		who.user = slice_make(l->creds.user, l->creds.user_len);
 	}
-	shared_server_worked(s->env->shared, &l->candidate[l->next - 1].addr);
 	session_timer(s, (uint64_t)s->env->config->server_timeout * 1000);
 	l->server = p->server_create(&who);
 	l->server_in = session_buf(s->env);
@@ -312,7 +311,7 @@ server_lost(struct session *s, const char *why, struct slice detail)
 {
 	candidate_failed(s, why, detail);
 	s->login->trouble = NO_NEGOTIATION;
-	if (s->login->spoke)
+	if (s->listener->protocol->server_told(s->login->server))
 		return dialogue_refuse(
 		    s, REFUSE_TEMPORARY, NO_NEGOTIATION, NULL);
 	return next_candidate(s);
@@ -326,7 +325,6 @@ server_flush(struct session *s)
 	ssize_t w;
 
 	if (buf_len(out) > 0) {
-		s->login->spoke = true;
 		w = conn_write(&s->server, buf_data(out));
 		if (w == -1)
 			return -1;
@@ -339,6 +337,11 @@ server_flush(struct session *s)
 static enum session_state
 server_done(struct session *s, const struct server_result *r)
 {
+	struct login *l = s->login;
+
+	/* Not before it has judged: one that takes connections and then hangs
+	 * up would never gather a penalty. */
+	shared_server_worked(s->env->shared, &l->candidate[l->next - 1].addr);
 	if (r->ok)
 		return relay_start(s);
 	return dialogue_refuse(s, r->refusal, NO_LOGIN, r);

@@ -65,7 +65,6 @@ struct login {
 	char domain[LOOKUP_DOMAIN_MAX];
 	struct protocol_server *server;
 	struct buf *server_in, *server_out;
-	bool spoke;          /* something was sent there: no other is tried */
 	bool self;           /* a candidate was this very listener */
 	const char *trouble; /* REASON of the last candidate's failure */
 

@@ -78,4 +78,5 @@ const struct protocol protocol_imap4 = {
 	.server_destroy = imap4_server_destroy,
 	.server_parse = imap4_server_parse,
 	.server_tls_started = imap4_server_tls_started,
+	.server_told = imap4_server_told,
 };

@@ -51,5 +51,6 @@ void imap4_server_destroy(struct protocol_server **);
 enum server_step imap4_server_parse(struct protocol_server *, struct slice in,
     size_t *consumed, struct server_result *result, struct buf *out);
 void imap4_server_tls_started(struct protocol_server *, struct buf *out);
+bool imap4_server_told(const struct protocol_server *);
 
 #endif

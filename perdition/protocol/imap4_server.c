@@ -38,6 +38,7 @@ struct protocol_server {
 	struct server_login login; /* its slices are borrowed */
 	enum server_state state;
 	bool tls;
+	bool told;             /* the password was said */
 	unsigned int commands; /* sent; makes each tag another one */
 	unsigned int lines;    /* read */
 	unsigned int sent; /* LOGIN: arguments sent; AUTHENTICATE: 1 when so */
@@ -82,6 +83,12 @@ imap4_server_destroy(struct protocol_server **sp)
 	secret_wipe(*sp, sizeof(**sp));
 	free(*sp);
 	*sp = NULL;
+}
+
+bool
+imap4_server_told(const struct protocol_server *s)
+{
+	return s->told;
 }
 
 static enum server_step
@@ -145,6 +152,14 @@ login_arg(const struct protocol_server *s, unsigned int i)
 	return i == 0 ? s->login.user : secret_get(s->login.password);
 }
 
+/* The argument in turn was said. */
+static void
+arg_said(struct protocol_server *s)
+{
+	s->told = s->sent == 1;
+	s->sent++;
+}
+
 /*
  * Say the arguments of LOGIN from s->sent on, up to a literal for which the
  * server's "+" must come first; that one counts as sent when it has come.
@@ -168,7 +183,7 @@ put_login_args(struct protocol_server *s, struct buf *out)
 			buf_put_str(out, "+}\r\n");
 			buf_put(out, arg);
 		}
-		s->sent++;
+		arg_said(s);
 	}
 	buf_put_str(out, "\r\n");
 	return SERVER_MORE;
@@ -178,6 +193,7 @@ static int
 put_plain(struct protocol_server *s, struct buf *out)
 {
 	s->sent = 1;
+	s->told = true;
 	if (sasl_put_plain(out, s->login.authz, s->login.user,
 		secret_get(s->login.password)) == -1)
 		return -1;
@@ -316,7 +332,8 @@ static enum server_step
 on_continue(struct protocol_server *s, struct buf *out)
 {
 	if (s->state == SERVER_LOGIN && s->sent < 2) {
-		buf_put(out, login_arg(s, s->sent++));
+		buf_put(out, login_arg(s, s->sent));
+		arg_said(s);
 		return put_login_args(s, out);
 	}
 	if (s->state == SERVER_AUTHENTICATE && s->sent == 0) {

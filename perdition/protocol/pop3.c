@@ -45,4 +45,5 @@ const struct protocol protocol_pop3 = {
 	.server_destroy = pop3_server_destroy,
 	.server_parse = pop3_server_parse,
 	.server_tls_started = pop3_server_tls_started,
+	.server_told = pop3_server_told,
 };

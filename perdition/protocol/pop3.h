@@ -38,5 +38,6 @@ void pop3_server_destroy(struct protocol_server **);
 enum server_step pop3_server_parse(struct protocol_server *, struct slice in,
     size_t *consumed, struct server_result *result, struct buf *out);
 void pop3_server_tls_started(struct protocol_server *, struct buf *out);
+bool pop3_server_told(const struct protocol_server *);
 
 #endif

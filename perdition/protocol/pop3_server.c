@@ -38,6 +38,7 @@ struct protocol_server {
 	struct server_login login; /* its slices are borrowed */
 	enum server_state state;
 	bool tls;
+	bool told; /* the password was said */
 	bool stls; /* in the list */
 	unsigned int lines;
 	size_t scanned;
@@ -78,6 +79,12 @@ pop3_server_destroy(struct protocol_server **sp)
 	secret_wipe(*sp, sizeof(**sp));
 	free(*sp);
 	*sp = NULL;
+}
+
+bool
+pop3_server_told(const struct protocol_server *s)
+{
+	return s->told;
 }
 
 static void
@@ -151,6 +158,7 @@ put_plain(struct protocol_server *s, struct buf *out, const char *before)
 	    out, s->login.authz, s->login.user, secret_get(s->login.password));
 	buf_put_str(out, "\r\n");
 	s->state = SERVER_AUTH_SENT;
+	s->told = true;
 	return SERVER_MORE;
 }
 
@@ -277,6 +285,7 @@ on_reply(struct protocol_server *s, bool positive, struct slice text, bool more,
 	case SERVER_USER:
 		if (!positive)
 			return refused(s, text);
+		s->told = true;
 		return put_command(s, out, SERVER_PASS, "PASS ",
 		    secret_get(s->login.password));
 	case SERVER_AUTH:

@@ -194,6 +194,10 @@ struct protocol {
 	    struct slice in, size_t *consumed, struct server_result *result,
 	    struct buf *out);
 	void (*server_tls_started)(struct protocol_server *, struct buf *out);
+
+	/* Whether the password has been said: then no other real-server may be
+	 * told it in this login. */
+	bool (*server_told)(const struct protocol_server *);
 };
 
 extern const struct protocol protocol_imap4;
