@@ -322,6 +322,7 @@ run(struct session *s)
 	return next;
 }
 
+/* What has come.  1, 0 at the client's end (it may still read), or -1. */
 static int
 read_more(struct session *s)
 {
@@ -336,14 +337,14 @@ read_more(struct session *s)
 		return -1;
 	n = buf_reserve(l->in, &room);
 	if (n == 0)
-		return 0;
+		return 1;
 	r = conn_read(&s->client, room, n);
-	if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (r == -1)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 1 : -1;
+	if (r == 0)
 		return 0;
-	if (r <= 0)
-		return -1;
 	buf_commit(l->in, (size_t)r);
-	return 0;
+	return 1;
 }
 
 enum session_state
@@ -355,8 +356,15 @@ dialogue_event(struct session *s, const struct event *ev)
 		return SESSION_COMMAND; /* a late word of a closed server */
 	if ((ev->ready & LOOP_WRITE) && flush(s) == -1)
 		return SESSION_CLOSED;
-	if ((ev->ready & (LOOP_READ | LOOP_ERROR)) && read_more(s) == -1)
-		return SESSION_CLOSED;
+	if (ev->ready & (LOOP_READ | LOOP_ERROR))
+		switch (read_more(s)) {
+		case -1:
+			return SESSION_CLOSED;
+		case 0: /* all that it sent is answered by now */
+			return finish(s);
+		default:
+			break;
+		}
 	return run(s);
 }
 
