@@ -191,16 +191,52 @@ verb_of(struct slice text)
 	return SLICE("(not shown)");
 }
 
-void
-session_log_dialogue(const struct session *s, const char *from,
-    struct slice text, bool words_only)
+/*
+ * A line of a reply: what begins one of POP3 or an untagged one of IMAP4, or
+ * all behind the tag, which the client chose and which may be its password in
+ * the wrong place.  A server may repeat a password in its complaint.
+ */
+static struct slice
+reply_of(const struct session *s, struct slice text)
 {
-	if (text.n == 0 || !log_wants(LOG_DEBUG))
-		return;
-	if (words_only)
-		text = verb_of(text);
+	static const char *const begins[] = { "*", "+", "+OK", "-ERR" };
+	struct slice rest = text, word;
+
+	if (s->login != NULL && s->login->creds.password.n > 0 &&
+	    slice_rfind(text, secret_get(&s->login->creds.password)) != -1)
+		return SLICE("(not shown)");
+	slice_cut(&rest, ' ', &word);
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (slice_eq(word, slice_str(begins[i])))
+			return text;
+	return rest;
+}
+
+static void
+log_dialogue_line(const struct session *s, const char *from, struct slice text)
+{
+	if (text.n > 0 && text.p[text.n - 1] == '\r')
+		text.n--;
 	if (text.n > DIALOGUE_MAX)
 		text.n = DIALOGUE_MAX;
 	log_event(LOG_DEBUG, "dialogue", LOG_U64("sid", s->id),
 	    LOG_STR("from", from), LOG_SLICE("text", text));
+}
+
+void
+session_log_dialogue(const struct session *s, const char *from,
+    struct slice text, bool words_only)
+{
+	struct slice line;
+
+	if (text.n == 0 || !log_wants(LOG_DEBUG))
+		return;
+	if (words_only) {
+		log_dialogue_line(s, from, verb_of(text));
+		return;
+	}
+	while (text.n > 0) {
+		slice_cut(&text, '\n', &line);
+		log_dialogue_line(s, from, reply_of(s, line));
+	}
 }
