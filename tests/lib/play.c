@@ -239,6 +239,11 @@ stream_push(struct play *p, struct stream *s)
 	size_t n = s->unsent_n;
 	ssize_t w;
 
+	if (s->fd != -1 && n == 0 && s->ending) {
+		s->ending = false;
+		shutdown(s->fd, SHUT_WR);
+		return true;
+	}
 	if (s->fd == -1 || n == 0)
 		return false;
 	if (p->mode == BY_BYTE)

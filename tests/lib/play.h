@@ -26,6 +26,7 @@ struct stream {      /* one end that the transcript plays */
 	int fd;      /* -1: not there, or closed by us */
 	bool ended;  /* the proxy has closed it */
 	bool paused; /* does not read */
+	bool ending; /* sends no more once all is sent */
 	size_t n;
 	char got[STREAM_MAX]; /* received and not yet expected */
 	size_t unsent_n;

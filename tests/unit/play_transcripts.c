@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/lib/play.h"
@@ -284,7 +283,7 @@ peer_does(struct play *p, struct stream *s, const char *what)
 	if (strcmp(what, "(close)") == 0)
 		play_close(s);
 	else if (strcmp(what, "(end)") == 0)
-		shutdown(s->fd, SHUT_WR);
+		s->ending = true;
 	else if (strcmp(what, "(pause)") == 0)
 		s->paused = true;
 	else if (strcmp(what, "(resume)") == 0)
