@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/slice.h"
+#include "perdition/popmap_legacy.h"
 
 #include "common/banned.h"
 
@@ -22,6 +23,8 @@
 
 struct popmap_module {
 	void *dl;
+	char *path;
+	struct popmap_legacy *legacy; /* when it is one; then ops is NULL */
 	const struct popmap_ops *ops;
 	struct popmap *map;
 };
@@ -111,6 +114,8 @@ load(struct popmap_module *m, const char *path, struct err *err)
 		    why == NULL ? "?" : why);
 	}
 	m->ops = dlsym(m->dl, "popmap_module");
+	if (m->ops == NULL && popmap_legacy_is(m->dl))
+		return 0;
 	if (m->ops == NULL)
 		return err_set(err, ENOEXEC,
 		    "%s: not a popmap module (no symbol popmap_module)", path);
@@ -124,31 +129,41 @@ load(struct popmap_module *m, const char *path, struct err *err)
 	return 0;
 }
 
+static int
+open_map(struct popmap_module *m, const char *options, const char *sysconfdir,
+    struct err *err)
+{
+	struct popmap_error why = { .msg = "" };
+
+	if (m->ops == NULL)
+		return popmap_legacy_open(
+		    &m->legacy, m->dl, m->path, options, err);
+	errno = 0;
+	if (m->ops->open(&m->map, options, sysconfdir, &why) == 0)
+		return 0;
+	/* The interface has no code, but errno tells no such file from no
+	 * permission; the message does not depend on it. */
+	return err_set(err, errno == 0 ? EINVAL : errno, "popmap %s: %.*s",
+	    m->ops->name == NULL ? "?" : m->ops->name,
+	    (int)strnlen(why.msg, sizeof(why.msg)), why.msg);
+}
+
 int
 popmap_module_open(struct popmap_module **mp, const char *path,
     const char *options, const char *sysconfdir, struct err *err)
 {
 	struct popmap_module *m = calloc(1, sizeof(*m));
-	struct popmap_error why = { .msg = "" };
 	int ret = -1;
 
 	*mp = m;
 	if (m == NULL)
 		return err_set(err, ENOMEM, "out of memory");
-	if (load(m, path, err) == -1)
-		goto out;
-	errno = 0;
-	if (m->ops->open(&m->map, options == NULL ? "" : options, sysconfdir,
-		&why) == -1) {
-		/* The interface has no code, but errno tells no such file from
-		 * no permission; the message does not depend on it. */
-		err_set(err, errno == 0 ? EINVAL : errno, "popmap %s: %.*s",
-		    m->ops->name == NULL ? "?" : m->ops->name,
-		    (int)strnlen(why.msg, sizeof(why.msg)), why.msg);
-		goto out;
-	}
-	ret = 0;
-out:
+	m->path = strdup(path);
+	if (m->path == NULL)
+		err_set(err, ENOMEM, "out of memory");
+	else if (load(m, path, err) == 0)
+		ret = open_map(
+		    m, options == NULL ? "" : options, sysconfdir, err);
 	if (ret == -1)
 		popmap_module_close(mp);
 	return ret;
@@ -161,10 +176,12 @@ popmap_module_close(struct popmap_module **mp)
 
 	if (m == NULL)
 		return;
+	popmap_legacy_close(&m->legacy);
 	if (m->map != NULL)
 		m->ops->close(&m->map);
 	if (m->dl != NULL)
 		dlclose(m->dl);
+	free(m->path);
 	free(m);
 	*mp = NULL;
 }
@@ -188,6 +205,8 @@ popmap_module_lookup(struct popmap_module *m, const struct popmap_query *q,
 	struct popmap_error why = { .msg = "" };
 	int ret;
 
+	if (m->legacy != NULL)
+		return popmap_legacy_lookup(m->legacy, q, a, err);
 	a->n = 0;
 	ret = m->ops->lookup(m->map, q, a, &why);
 	if (ret == 0)

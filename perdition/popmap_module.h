@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * popmap_module - find, load and ask one popmap module.
+ * popmap_module - find, load and ask one popmap module, or a map library of
+ * perdition 2.2 (see popmap_legacy.h).
  */
 #ifndef PERDITION_POPMAP_MODULE_H
 #define PERDITION_POPMAP_MODULE_H

@@ -69,6 +69,7 @@ static const struct {
 	{ TEST_MODULES "/popmap_strange.so", "", "popmap interface 2, not 1" },
 	{ TEST_MODULES "/popmap_script.so", "bad", "bad options, /sys" },
 	{ "/dev/null", "", "cannot be loaded" },
+	{ TEST_MODULES "/popmap_old_get.so", "bad", "dbserver_init" },
 };
 
 START_TEST(refuse)
@@ -117,6 +118,48 @@ START_TEST(distrust)
 }
 END_TEST
 
+static const struct {
+	const char *key;
+	int ret;
+	const char *get, *get2; /* what is said by a library with each */
+} old_answers[] = {
+	{ "x", 1, "192.0.2.1:143", "192.0.2.1" },
+	{ "user", 1, "alice@192.0.2.1:143", "alice@192.0.2.1" },
+	{ "six", 1, "192.0.2.1:143", "[2001:db8::1]:143" },
+	{ "none", 0, "", "" },
+	{ "access", -1, "cannot be accessed", "cannot be accessed" },
+	{ "other", -1, "result -3", "result -3" },
+	{ "empty", -1, "malformed answer", "malformed answer" },
+	{ "long", -1, "malformed answer", "malformed answer" },
+};
+
+START_TEST(made_for_2_2)
+{
+	struct err err;
+
+	for (int i = 0; i < 2; i++) {
+		struct popmap_module *m;
+		const char *want =
+		    i == 0 ? old_answers[_i].get : old_answers[_i].get2;
+		int ret = popmap_module_open(&m,
+		    i == 0 ? TEST_MODULES "/popmap_old_get.so"
+			   : TEST_MODULES "/popmap_old_get2.so",
+		    "192.0.2.1", "/sys", &err);
+
+		ck_assert_msg(ret == 0, "%s", err.msg);
+		ck_assert_int_eq(
+		    scratch_lookup(m, slice_str(old_answers[_i].key)),
+		    old_answers[_i].ret);
+		if (old_answers[_i].ret == -1)
+			ck_assert_ptr_nonnull(strstr(scratch_said, want));
+		else
+			ck_assert_str_eq(scratch_said, want);
+		ck_assert_int_eq(scratch_lookup(m, SLICE("x\0")), 0);
+		popmap_module_close(&m);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -126,5 +169,6 @@ main(void)
 	tcase_add_test(t, long_name);
 	tcase_add_loop_test(t, refuse, 0, COUNT(refused));
 	tcase_add_loop_test(t, distrust, 0, COUNT(answers));
+	tcase_add_loop_test(t, made_for_2_2, 0, COUNT(old_answers));
 	return check_run("popmap_module", t);
 }
