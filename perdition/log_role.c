@@ -38,7 +38,8 @@ struct log_role {
 	struct pbs_link *pbs;
 	uv_loop_t loop;
 	uv_poll_t log, control;
-	uv_timer_t flush;
+	uv_prepare_t turn; /* at the end of each: write what has gathered */
+	uv_timer_t flush;  /* again soon, when not all could be written */
 	bool stopping;
 	char packet[MSG_MAX];
 };
@@ -152,21 +153,26 @@ take_packet(struct log_role *lr, struct slice packet)
 	}
 }
 
-static void flush(struct log_role *lr);
-
 static void
 on_flush_timer(uv_timer_t *timer)
 {
-	flush(timer->data);
+	(void)timer; /* a turn of the loop is all that was wanted */
 }
 
 static void
 flush(struct log_role *lr)
 {
-	if (!logdest_flush(lr->dest) && !lr->stopping)
+	if (!logdest_flush(lr->dest) &&
+	    !uv_is_active((uv_handle_t *)&lr->flush))
 		uv_timer_start(&lr->flush, on_flush_timer, FLUSH_RETRY_MS, 0);
 	if (lr->pbs != NULL)
 		pbs_link_flush(lr->pbs);
+}
+
+static void
+on_turn(uv_prepare_t *handle)
+{
+	flush(handle->data);
 }
 
 static void
@@ -204,7 +210,6 @@ on_log(uv_poll_t *handle, int status, int events)
 	(void)events;
 	if (status < 0 || !read_channel(lr, PACKETS_PER_TURN))
 		stop(lr);
-	flush(lr);
 }
 
 static void
@@ -238,7 +243,6 @@ on_control(uv_poll_t *handle, int status, int events)
 	switch (msg_get_u16(&r)) {
 	case CONTROL_REOPEN:
 		reopen(lr);
-		flush(lr);
 		break;
 	case CONTROL_STOP:
 		stop(lr);
@@ -312,6 +316,9 @@ start(struct log_role *lr, struct err *err)
 	int error;
 
 	uv_timer_init(&lr->loop, &lr->flush);
+	uv_prepare_init(&lr->loop, &lr->turn);
+	lr->turn.data = lr;
+	uv_prepare_start(&lr->turn, on_turn);
 	error = uv_poll_init(&lr->loop, &lr->log, ROLE_FD_LOG);
 	if (error != 0)
 		return err_set(
