@@ -7,6 +7,7 @@
 #include "perdition-pbs/logtime.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "common/banned.h"
@@ -59,7 +60,7 @@ month(const char *p)
 
 /*
  * Local time can name two moments (the hour when summer time ends) or none,
- * and a year-less one many: the latest that is not in the future is meant.
+ * and a year-less one many: the nearest that is not in the future is meant.
  */
 static bool
 closest(const struct tm *want, int64_t now, int64_t *when)
@@ -80,7 +81,8 @@ closest(const struct tm *want, int64_t now, int64_t *when)
 		if (t == -1 || tm.tm_mday != want->tm_mday ||
 		    tm.tm_hour != want->tm_hour)
 			continue;
-		if (t <= now + LOGTIME_AHEAD && (!found || t > *when)) {
+		if (t <= now + LOGTIME_AHEAD &&
+		    (!found || llabs(t - now) < llabs(*when - now))) {
 			*when = t;
 			found = true;
 		}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The journal: what comes back after a restart, however the last life ended.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "pbs_scratch.h"
+
+#include "../lib/check_run.h"
+#include "perdition-pbs/journal.h"
+
+#include "common/banned.h"
+
+#define LIMIT 100000
+
+static struct err err;
+
+static struct relay_entry
+entry(unsigned int i, int64_t expires)
+{
+	char text[40];
+	struct relay_entry e = { .expires = expires };
+
+	snprintf(
+	    text, sizeof(text), "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
+	ck_assert_int_eq(relay_key_parse(slice_str(text), "", &e.key), 0);
+	return e;
+}
+
+static struct journal *
+open_it(struct relay_store *s, int64_t now, uint64_t *torn)
+{
+	struct journal *j = journal_open(scratch_path("j"), true, 0, &err);
+
+	ck_assert_msg(j != NULL, "%s", err.msg);
+	ck_assert_int_eq(journal_load(j, s, now, LIMIT, torn, &err), 0);
+	return j;
+}
+
+/* Three entries, one of them removed; 1000, 2000 and 3000 are the times. */
+static void
+write_some(void)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_key second;
+	uint64_t torn;
+	struct journal *j = open_it(s, 0, &torn);
+
+	for (unsigned int i = 1; i <= 3; i++)
+		journal_touch(j,
+		    &(struct relay_entry){ entry(i, i * 1000).key, i * 1000 });
+	second = entry(2, 0).key;
+	journal_remove(j, &second);
+	journal_save_source(j, SLICE("here"));
+	journal_save_source(j, SLICE("there"));
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	ck_assert(!journal_dirty(j));
+	journal_close(&j);
+	relay_store_destroy(&s);
+}
+
+START_TEST(comes_back)
+{
+	struct relay_store *s = relay_store_create();
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	write_some();
+	j = open_it(s, 1000, &torn); /* the first is dead by now */
+	ck_assert_uint_eq(torn, 0);
+	ck_assert_uint_eq(relay_store_count(s), 1);
+	ck_assert_int_eq(relay_store_next(s)->expires, 3000);
+	ck_assert(slice_eq(journal_source(j), SLICE("there")));
+	journal_purge(j);
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(relay_store_count(s), 0);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* Cut after each byte in turn: never more than was written, never an error. */
+START_TEST(torn_anywhere)
+{
+	char whole[4096];
+	size_t n;
+	FILE *f;
+
+	scratch_make();
+	write_some();
+	f = fopen(scratch_path("j"), "r");
+	n = fread(whole, 1, sizeof(whole), f);
+	fclose(f);
+	ck_assert_uint_gt(n, 100);
+	for (size_t cut = 0; cut <= n; cut++) {
+		struct relay_store *s = relay_store_create();
+		struct relay_entry e = entry(9, 9000);
+		struct journal *j;
+		uint64_t torn;
+
+		scratch_write("j", "w", whole, cut);
+		if (cut % 2 == 0) /* garbage behind */
+			scratch_write("j", "a", "\xff\x01\x02garbage", 10);
+		j = open_it(s, 0, &torn);
+		ck_assert_uint_le(relay_store_count(s), 3);
+		/* And it goes on from there. */
+		journal_touch(j, &e);
+		ck_assert_int_eq(journal_flush(j, s, &err), 0);
+		journal_close(&j);
+		relay_store_clear(s);
+		j = open_it(s, 0, &torn);
+		ck_assert_uint_eq(torn, 0);
+		ck_assert_ptr_nonnull(relay_store_find(s, &e.key));
+		journal_close(&j);
+		relay_store_destroy(&s);
+	}
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(limits)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_entry e = entry(1, INT64_MAX / 4);
+	uint64_t torn;
+	struct journal *j, *second;
+
+	scratch_make();
+	ck_assert_ptr_null(journal_open(scratch_path("j"), false, 0, &err));
+	ck_assert_int_eq(err.code, ENOENT);
+	j = open_it(s, 0, &torn);
+	second = journal_open(scratch_path("j"), true, 10, &err);
+	ck_assert_ptr_null(second);
+	ck_assert_int_eq(err.code, EWOULDBLOCK);
+	journal_touch(j, &e);
+	/* A snapshot keeps the lock though the file is another. */
+	relay_store_touch(s, &e, 0);
+	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
+	second = journal_open(scratch_path("j"), true, 10, &err);
+	ck_assert_ptr_null(second);
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_int_eq(relay_store_next(s)->expires, LIMIT);
+	journal_close(&j);
+	scratch_write(
+	    "j", "w", "something else, and long enough for a head", 42);
+	j = journal_open(scratch_path("j"), false, 0, &err);
+	ck_assert_int_eq(journal_load(j, s, 0, LIMIT, &torn, &err), -1);
+	ck_assert_int_eq(err.code, EINVAL);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(stays_small)
+{
+	struct relay_store *s = relay_store_create();
+	struct journal *j;
+	struct stat st;
+	uint64_t torn;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	for (unsigned int i = 0; i < 200000; i++) {
+		struct relay_entry e = entry(i % 100, 1000 + i);
+
+		relay_store_touch(s, &e, 0);
+		journal_touch(j, &e);
+		if (i % 1000 == 0)
+			ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	}
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	ck_assert_int_eq(stat(scratch_path("j"), &st), 0);
+	ck_assert_int_lt(st.st_size, 1200000);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(full_disk)
+{
+	struct rlimit was, lim;
+	struct relay_store *s = relay_store_create();
+	static struct relay_entry entries[100];
+	struct journal *j;
+	uint64_t torn;
+	int failed = 0;
+
+	scratch_make();
+	signal(SIGXFSZ, SIG_IGN);
+	j = open_it(s, 0, &torn);
+	getrlimit(RLIMIT_FSIZE, &was);
+	lim = was;
+	lim.rlim_cur = 1000;
+	for (unsigned int i = 0; i < 100; i++)
+		entries[i] = entry(i, 5000);
+	/* check's own files must not grow meanwhile: no assertion here. */
+	setrlimit(RLIMIT_FSIZE, &lim);
+	for (unsigned int i = 0; i < 100; i++) {
+		relay_store_touch(s, &entries[i], 0);
+		journal_touch(j, &entries[i]);
+		if (journal_flush(j, s, &err) == -1)
+			failed++;
+	}
+	setrlimit(RLIMIT_FSIZE, &was);
+	ck_assert_int_gt(failed, 0);
+	ck_assert(journal_failed(j));
+	ck_assert_int_eq(err.code, EFBIG);
+	/* There is room again: nothing was lost. */
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	ck_assert(!journal_failed(j));
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 0);
+	ck_assert_uint_eq(relay_store_count(s), 100);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *t = tcase_create("journal");
+
+	tcase_add_test(t, comes_back);
+	tcase_add_test(t, torn_anywhere);
+	tcase_add_test(t, limits);
+	tcase_add_test(t, stays_small);
+	tcase_add_test(t, full_disk);
+	return check_run("journal", t);
+}

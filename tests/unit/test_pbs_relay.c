@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who may relay, in memory: spellings, rules, store, and the three as one.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/check_run.h"
+#include "perdition-pbs/relay.h"
+#include "perdition-pbs/relay_file.h"
+
+#include "common/banned.h"
+
+static struct relay_key
+key(const char *text)
+{
+	struct relay_key k;
+
+	ck_assert_msg(
+	    relay_key_parse(slice_str(text), "", &k) == 0, "%s", text);
+	return k;
+}
+
+static struct addr
+ip(const char *text)
+{
+	struct addr a;
+
+	ck_assert_int_eq(addr_parse_ip(slice_str(text), &a), 0);
+	return a;
+}
+
+/* --- spellings ----------------------------------------------------------- */
+
+static const struct {
+	const char *prefix, *key, *spelled[RELAY_SPELLINGS + 1];
+} spellings[] = {
+	{ "", "203.0.113.77", { "203.0.113.77" } },
+	{ "", "::ffff:203.0.113.77", { "203.0.113.77" } },
+	{ "", "2001:DB8:9::1", { "2001:db8:9::1", "2001:db8:9:0:0:0:0:1" } },
+	{ "", "2001:db8:1:2:3:4:5:6", { "2001:db8:1:2:3:4:5:6" } },
+	{ "pop:", "203.0.113.77", { "pop:203.0.113.77" } },
+	{ "pop:", "2001:db8::1",
+	    { "pop:2001:db8::1", "pop:2001:db8:0:0:0:0:0:1",
+		"pop:ipv6:2001:db8:0:0:0:0:0:1" } },
+	{ "", "203.0.113.0/24", { "203.0.113.0/24", "203.0.113" } },
+	{ "", "203.0.0.0/16", { "203.0.0.0/16", "203.0" } },
+	{ "", "203.0.113.64/26", { "203.0.113.64/26" } },
+	{ "", "2001:db8:9::/64",
+	    { "2001:db8:9::/64", "2001:db8:9:0",
+		"2001.0db8.0009.0000.0000.0000.0000.0000/64" } },
+	{ "", "2001:db8::/32",
+	    { "2001:db8::/32", "2001:db8",
+		"2001.0db8.0000.0000.0000.0000.0000.0000/32" } },
+	{ "", "2001:db8:9:f0::/60",
+	    { "2001:db8:9:f0::/60",
+		"2001.0db8.0009.00f0.0000.0000.0000.0000/60" } },
+};
+
+START_TEST(spelling)
+{
+	struct relay_key k = key(spellings[_i].key), back;
+	struct relay_spellings s;
+	size_t n = 0;
+
+	relay_key_spell(&k, spellings[_i].prefix, &s);
+	for (; spellings[_i].spelled[n] != NULL; n++) {
+		ck_assert_uint_lt(n, s.n);
+		ck_assert_str_eq(s.text[n], spellings[_i].spelled[n]);
+	}
+	ck_assert_uint_eq(s.n, n);
+	ck_assert_int_eq(
+	    relay_key_parse(slice_str(s.text[0]), spellings[_i].prefix, &back),
+	    0);
+	ck_assert(relay_key_eq(&k, &back));
+}
+END_TEST
+
+static const struct {
+	const char *text, *prefix;
+	int ret;
+} parses[] = {
+	{ "POP:203.0.113.77", "pop:", 0 },
+	{ "203.0.113.77", "pop:", 0 },
+	{ "pop:203.0.113.77", "", -1 },
+	{ "", "", -1 },
+	{ "pop:", "pop:", -1 },
+	{ "203.0.113.077", "", -1 },
+	{ "203.0.113.77:143", "", -1 },
+	{ "203.0.113", "", -1 },
+	{ "unknown", "", -1 },
+	{ "fe80::1%1", "", -1 },
+	{ "203.0.113.1/24", "", -1 }, /* host bits */
+	{ "203.0.0.0/15", "", -1 },   /* too wide */
+	{ "0.0.0.0/0", "", -1 },
+	{ "2001:d00::/31", "", -1 },
+	{ "::/0", "", -1 },
+	{ "2001:db8::/129", "", -1 },
+	{ "2001:db8::/", "", -1 },
+};
+
+START_TEST(parsing)
+{
+	struct relay_key k;
+
+	ck_assert_int_eq(
+	    relay_key_parse(slice_str(parses[_i].text), parses[_i].prefix, &k),
+	    parses[_i].ret);
+}
+END_TEST
+
+/* --- rules --------------------------------------------------------------- */
+
+static const struct {
+	const char *client, *never;
+	unsigned int v4, v6;
+	bool loopback;
+	const char *keys[RELAY_RULE_KEYS + 1];
+} rules[] = {
+	{ "192.0.2.7", NULL, 32, 64, false, { "192.0.2.7" } },
+	{ "192.0.2.7", NULL, 24, 64, false, { "192.0.2.7", "192.0.2.0/24" } },
+	{ "2001:db8::7", NULL, 32, 64, false,
+	    { "2001:db8::7", "2001:db8::/64" } },
+	{ "2001:db8::7", NULL, 32, 128, false, { "2001:db8::7" } },
+	{ "192.0.2.7", "192.0.2.0/24", 32, 64, false, { NULL } },
+	{ "192.0.2.7", "192.0.2.7", 24, 64, false, { NULL } },
+	/* The network would let the forbidden neighbour in. */
+	{ "192.0.2.7", "192.0.2.8", 24, 64, false, { "192.0.2.7" } },
+	{ "192.0.2.7", "198.51.100.0/24", 24, 64, false,
+	    { "192.0.2.7", "192.0.2.0/24" } },
+	{ "2001:db8::7", "2001:db8::/48", 32, 64, false, { NULL } },
+	{ "::ffff:192.0.2.7", "192.0.2.0/24", 32, 64, false, { NULL } },
+	{ "127.0.0.1", NULL, 32, 64, false, { NULL } },
+	{ "127.9.9.9", NULL, 32, 64, false, { NULL } },
+	{ "::1", NULL, 32, 64, false, { NULL } },
+	{ "127.0.0.1", NULL, 32, 64, true, { "127.0.0.1" } },
+	{ "::1", NULL, 32, 128, true, { "::1" } },
+	{ "0.0.0.0", NULL, 32, 64, true, { NULL } },
+	{ "255.255.255.255", NULL, 32, 64, true, { NULL } },
+	{ "224.0.0.1", NULL, 32, 64, true, { NULL } },
+	{ "::", NULL, 32, 64, true, { NULL } },
+	{ "ff02::1", NULL, 32, 64, true, { NULL } },
+	{ "fe80::1", NULL, 32, 64, true, { NULL } },
+};
+
+START_TEST(ruling)
+{
+	struct addr a = ip(rules[_i].client);
+	struct addr_net net;
+	struct relay_rule r = { .allow_loopback = rules[_i].loopback,
+		.v4_mask = rules[_i].v4,
+		.v6_mask = rules[_i].v6 };
+	struct relay_key keys[RELAY_RULE_KEYS];
+	size_t n, want = 0;
+
+	if (rules[_i].never != NULL) {
+		ck_assert_int_eq(
+		    addr_net_parse(slice_str(rules[_i].never), &net), 0);
+		r.never = &net;
+		r.never_n = 1;
+	}
+	n = relay_rule_keys(&r, &a, false, keys);
+	for (; rules[_i].keys[want] != NULL; want++) {
+		struct relay_key k = key(rules[_i].keys[want]);
+
+		ck_assert_uint_lt(want, n);
+		ck_assert(relay_key_eq(&keys[want], &k));
+	}
+	ck_assert_uint_eq(n, want);
+}
+END_TEST
+
+/* --- store --------------------------------------------------------------- */
+
+static struct relay_entry
+numbered(uint32_t i, int64_t expires)
+{
+	struct relay_entry e = { .key = key("10.0.0.0"), .expires = expires };
+
+	e.key.ip.s6_addr[13] = (uint8_t)(i >> 16);
+	e.key.ip.s6_addr[14] = (uint8_t)(i >> 8);
+	e.key.ip.s6_addr[15] = (uint8_t)i;
+	return e;
+}
+
+START_TEST(store_touches)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_entry e = numbered(1, 100);
+
+	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_NEW);
+	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_NO_CHANGE);
+	e.expires = 99;
+	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_NO_CHANGE);
+	ck_assert_int_eq(relay_store_find(s, &e.key)->expires, 100);
+	e.expires = 101;
+	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_LONGER);
+	e.expires = 300;
+	ck_assert_int_eq(relay_store_touch(s, &e, 101), RELAY_NEW); /* dead */
+	ck_assert_uint_eq(relay_store_count(s), 1);
+	ck_assert(relay_store_remove(s, &e.key));
+	ck_assert(!relay_store_remove(s, &e.key));
+	ck_assert_ptr_null(relay_store_find(s, &e.key));
+	ck_assert_ptr_null(relay_store_next(s));
+	relay_store_destroy(&s);
+	ck_assert_ptr_null(s);
+}
+END_TEST
+
+/* Against an array: the same answers after 200,000 random operations. */
+START_TEST(store_agrees)
+{
+	enum { N = 3000 };
+	static int64_t model[N]; /* expiry; 0: not there */
+	struct relay_store *s = relay_store_create();
+	uint64_t x = 88172645463325252u;
+
+	for (int op = 0; op < 200000; op++) {
+		struct relay_entry e;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		e = numbered((uint32_t)(x % N), 1 + (int64_t)(x >> 20) % 1000);
+		if (x >> 62 != 0) {
+			relay_store_touch(s, &e, 0);
+			if (model[x % N] < e.expires)
+				model[x % N] = e.expires;
+		} else {
+			ck_assert_int_eq(
+			    relay_store_remove(s, &e.key), model[x % N] != 0);
+			model[x % N] = 0;
+		}
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		struct relay_entry e = numbered(i, 0);
+		const struct relay_entry *f = relay_store_find(s, &e.key);
+
+		ck_assert_int_eq(f == NULL ? 0 : f->expires, model[i]);
+	}
+	for (int64_t last = 0; relay_store_count(s) > 0;) {
+		const struct relay_entry *f = relay_store_next(s);
+		struct relay_key k = f->key;
+
+		ck_assert_int_ge(f->expires, last);
+		last = f->expires;
+		ck_assert(relay_store_remove(s, &k));
+	}
+	relay_store_destroy(&s);
+}
+END_TEST
+
+/* --- as one -------------------------------------------------------------- */
+
+struct seen {
+	unsigned int changed, urgent, all;
+};
+
+static void
+saw_change(void *arg, const struct relay_key *k, bool urgent)
+{
+	struct seen *s = arg;
+
+	(void)k;
+	s->changed++;
+	s->urgent += urgent ? 1 : 0;
+}
+
+static void
+saw_all(void *arg)
+{
+	struct seen *s = arg;
+
+	s->all++;
+}
+
+static struct relay
+make(struct seen *seen)
+{
+	*seen = (struct seen){ 0 };
+	return (struct relay){
+		.store = relay_store_create(),
+		.rule = { .v4_mask = 32, .v6_mask = 64 },
+		.limits = { 100, 4, 3 },
+		.sink = { saw_change, saw_all, seen },
+	};
+}
+
+START_TEST(logins)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct addr a = ip("192.0.2.1"), lo = ip("127.0.0.1");
+	struct relay_key k = key("192.0.2.1");
+
+	ck_assert_int_eq(relay_login(&r, &a, 1000, 1000), RELAY_OPENED);
+	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1100);
+	ck_assert_int_eq(relay_login(&r, &a, 990, 1001), RELAY_KEPT);
+	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1100);
+	ck_assert_uint_eq(seen.changed, 1);
+	ck_assert_int_eq(relay_login(&r, &a, 1001, 1001), RELAY_EXTENDED);
+	ck_assert_uint_eq(seen.urgent, 1);
+	/* One from the future counts from now. */
+	ck_assert_int_eq(relay_login(&r, &a, 9000, 1002), RELAY_EXTENDED);
+	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1102);
+	ck_assert_int_eq(relay_login(&r, &lo, 1002, 1002), RELAY_NEVER);
+	/* Read late: past its time it opens nothing. */
+	a = ip("192.0.2.2");
+	ck_assert_int_eq(relay_login(&r, &a, 900, 1000), RELAY_OLD);
+	ck_assert_int_eq(relay_login(&r, &a, 901, 1000), RELAY_OPENED);
+	ck_assert_uint_eq(relay_expire(&r, 1001, 0, NULL, NULL), 1);
+	ck_assert_uint_eq(relay_expire(&r, 1101, 0, NULL, NULL), 0);
+	ck_assert_uint_eq(relay_expire(&r, 1102, 0, NULL, NULL), 1);
+	ck_assert_uint_eq(relay_store_count(r.store), 0);
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+START_TEST(bounds)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct relay_key first;
+	char text[20];
+
+	/* Three new addresses a second, four in all. */
+	for (int i = 1; i <= 5; i++) {
+		struct addr a;
+
+		snprintf(text, sizeof(text), "192.0.2.%d", i);
+		a = ip(text);
+		ck_assert_int_eq(relay_login(&r, &a, 1000, 1000),
+		    i <= 3 ? RELAY_OPENED : RELAY_FLOOD);
+		ck_assert_int_eq(relay_login(&r, &a, 1000 + i, 1001),
+		    i <= 3 ? RELAY_EXTENDED : RELAY_OPENED);
+	}
+	ck_assert_uint_eq(relay_store_count(r.store), 4);
+	/* The one that would have gone first went. */
+	first = key("192.0.2.1");
+	ck_assert_ptr_null(relay_store_find(r.store, &first));
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+START_TEST(requests)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct relay_key k[] = { key("2001:db8::1"), key("127.0.0.1") };
+	struct relay_request q = { RELAY_INSERT, k, 2, 50 };
+	struct relay_result res;
+
+	relay_execute(&r, &q, 1000, &res);
+	ck_assert_uint_eq(res.done, 1);
+	ck_assert_uint_eq(res.refused, 1);
+	ck_assert_uint_eq(relay_store_count(r.store), 2); /* and its /64 */
+	ck_assert_int_eq(relay_store_find(r.store, &k[0])->expires, 1050);
+	q.op = RELAY_REMOVE;
+	relay_execute(&r, &q, 1000, &res);
+	ck_assert_uint_eq(res.done, 1);
+	ck_assert_uint_eq(relay_store_count(r.store), 0);
+	q.op = RELAY_INSERT;
+	relay_execute(&r, &q, 1000, &res);
+	q = (struct relay_request){ .op = RELAY_EXPIRE };
+	relay_execute(&r, &q, 1049, &res);
+	ck_assert_uint_eq(res.done, 0);
+	relay_execute(&r, &q, 1050, &res);
+	ck_assert_uint_eq(res.done, 2);
+	q.op = RELAY_PURGE;
+	relay_execute(&r, &q, 1050, &res);
+	ck_assert_uint_eq(seen.all, 1);
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+START_TEST(new_rules)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct addr_net net;
+	struct addr a = ip("2001:db8::1"), b = ip("192.0.2.1");
+
+	relay_login(&r, &a, 1000, 1000);
+	relay_login(&r, &b, 1000, 1000);
+	ck_assert_uint_eq(relay_apply_rules(&r), 0);
+	ck_assert_int_eq(addr_net_parse(SLICE("2001:db8::1"), &net), 0);
+	r.rule.never = &net;
+	r.rule.never_n = 1;
+	ck_assert_uint_eq(relay_apply_rules(&r), 2);
+	ck_assert_uint_eq(relay_store_count(r.store), 1);
+	relay_shift(&r, -500);
+	ck_assert_int_eq(relay_store_next(r.store)->expires, 600);
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *t = tcase_create("relay");
+
+	tcase_add_loop_test(t, spelling, 0, COUNT(spellings));
+	tcase_add_loop_test(t, parsing, 0, COUNT(parses));
+	tcase_add_loop_test(t, ruling, 0, COUNT(rules));
+	tcase_add_test(t, store_touches);
+	tcase_add_test(t, store_agrees);
+	tcase_add_test(t, logins);
+	tcase_add_test(t, bounds);
+	tcase_add_test(t, requests);
+	tcase_add_test(t, new_rules);
+	return check_run("relay", t);
+}
