@@ -328,15 +328,14 @@ START_TEST(bounds)
 	char text[20];
 
 	/* Three new addresses a second, four in all. */
-	for (int i = 1; i <= 5; i++) {
+	for (int i = 1; i <= 7; i++) {
+		int64_t now = i <= 5 ? 1000 : 1001;
 		struct addr a;
 
 		snprintf(text, sizeof(text), "192.0.2.%d", i);
 		a = ip(text);
-		ck_assert_int_eq(relay_login(&r, &a, 1000, 1000),
-		    i <= 3 ? RELAY_OPENED : RELAY_FLOOD);
-		ck_assert_int_eq(relay_login(&r, &a, 1000 + i, 1001),
-		    i <= 3 ? RELAY_EXTENDED : RELAY_OPENED);
+		ck_assert_int_eq(relay_login(&r, &a, 900 + 10 * i, now),
+		    i == 4 || i == 5 ? RELAY_FLOOD : RELAY_OPENED);
 	}
 	ck_assert_uint_eq(relay_store_count(r.store), 4);
 	/* The one that would have gone first went. */
