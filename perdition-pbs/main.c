@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "common/generate.h"
 #include "perdition-pbs/daemon.h"
 #include "perdition-pbs/pbs_config.h"
 #include "perdition-pbs/tools.h"
@@ -32,12 +33,14 @@ written(int ret)
 static int
 generate(const char *what)
 {
-	if (what != NULL && strcmp(what, "man") == 0)
-		return written(option_write_man(&pbs_options, stdout));
-	if (what != NULL && strcmp(what, "sample") == 0)
-		return written(option_write_sample(&pbs_options, stdout));
-	fprintf(stderr, PROGRAM ": --generate takes man or sample\n");
-	return EX_USAGE;
+	int ret =
+	    generate_write(&pbs_options, what == NULL ? "" : what, stdout);
+
+	if (ret == -1 && errno == EINVAL) {
+		fprintf(stderr, PROGRAM ": --generate takes man or sample\n");
+		return EX_USAGE;
+	}
+	return written(ret);
 }
 
 static int

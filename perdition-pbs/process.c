@@ -85,6 +85,21 @@ process_ready(int fd)
 	close(fd);
 }
 
+/* Those above it that are missing, as the directories of a system are. */
+static void
+make_parents(const char *dir)
+{
+	char *path = strdup(dir);
+
+	for (char *p = path; p != NULL && (p = strchr(p + 1, '/')) != NULL;) {
+		*p = '\0';
+		if (mkdir(path, 0755) == -1 && errno != EEXIST)
+			break; /* making dir itself will say it */
+		*p = '/';
+	}
+	free(path);
+}
+
 int
 process_make_dir(
     const char *dir, mode_t mode, uid_t uid, gid_t gid, struct err *err)
@@ -96,6 +111,7 @@ process_make_dir(
 			return 0;
 		return err_set(err, ENOTDIR, "%s: not a directory", dir);
 	}
+	make_parents(dir);
 	if (mkdir(dir, mode) == -1 ||
 	    (uid != (uid_t)-1 && chown(dir, uid, gid) == -1))
 		return err_set(err, errno, "%s: %s", dir, strerror(errno));

@@ -20,8 +20,10 @@ int process_background(struct err *);
 /* Tells the parent, and lets go of the terminal.  fd: -1 does nothing. */
 void process_ready(int fd);
 
-/* Makes path's last directory (0755) if it is not there, for uid and gid (or
- * -1).  0, or -1 with err. */
+/*
+ * Makes a directory that is not there, and those above it; only the last one
+ * is for uid and gid (or -1).  0, or -1 with err.
+ */
 int process_make_dir(const char *dir, mode_t mode, uid_t, gid_t, struct err *);
 int process_make_dir_of(const char *file, uid_t, gid_t, struct err *);
 

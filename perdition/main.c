@@ -16,8 +16,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "common/generate.h"
 #include "perdition/config.h"
-#include "perdition/generate.h"
 #include "perdition/master.h"
 #include "perdition/role.h"
 
@@ -39,7 +39,8 @@ written(int ret)
 static int
 generate(const char *what)
 {
-	int ret = generate_write(what == NULL ? "" : what, stdout);
+	int ret =
+	    generate_write(&config_options, what == NULL ? "" : what, stdout);
 
 	if (ret == -1 && errno == EINVAL) {
 		fprintf(stderr, "perdition: --generate takes man or sample\n");

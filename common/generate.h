@@ -3,16 +3,18 @@
  * generate - the parts of the documentation that are made from the table of
  * options.
  */
-#ifndef PERDITION_GENERATE_H
-#define PERDITION_GENERATE_H
+#ifndef COMMON_GENERATE_H
+#define COMMON_GENERATE_H
 
 #include <stdio.h>
+
+#include "common/option.h"
 
 /*
  * what: "man" (the OPTIONS section) or "sample" (a configuration file).  Places
  * are written as a system installs them (/etc, /var), whatever this build was
  * configured for.  0, or -1 with errno (EINVAL: neither of the two).
  */
-int generate_write(const char *what, FILE *);
+int generate_write(const struct option_table *, const char *what, FILE *);
 
 #endif

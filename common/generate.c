@@ -5,12 +5,11 @@
  */
 #include "config.h"
 
-#include "perdition/generate.h"
+#include "common/generate.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#include "perdition/config.h"
+#include <string.h>
 
 #include "common/banned.h"
 
@@ -45,21 +44,21 @@ usual_place(const char *text)
 }
 
 int
-generate_write(const char *what, FILE *f)
+generate_write(const struct option_table *options, const char *what, FILE *f)
 {
 	struct option_def defs[OPTIONS_MAX];
 	char *copies[OPTIONS_MAX];
-	struct option_table table = config_options;
+	struct option_table table = *options;
 	size_t n = 0;
 	size_t made = 0;
 	int ret = -1;
 
-	for (; config_options.defs[n].name != NULL; n++) {
+	for (; options->defs[n].name != NULL; n++) {
 		if (n == OPTIONS_MAX - 1) {
 			errno = E2BIG;
 			return -1;
 		}
-		defs[n] = config_options.defs[n];
+		defs[n] = options->defs[n];
 		copies[n] =
 		    defs[n].dflt == NULL ? NULL : usual_place(defs[n].dflt);
 		if (copies[n] != NULL)
