@@ -118,33 +118,52 @@ add_rules(scmp_filter_ctx ctx)
 	return error;
 }
 
+static int
+add_if_equal(scmp_filter_ctx ctx, uint32_t action, int call, unsigned int arg,
+    scmp_datum_t value)
+{
+	struct scmp_arg_cmp cmp = {
+		.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value
+	};
+
+	return seccomp_rule_add_array(ctx, action, call, 1, &cmp);
+}
+
+/* When the bits of mask in the argument are value. */
+static int
+add_if_bits(scmp_filter_ctx ctx, uint32_t action, int call, unsigned int arg,
+    scmp_datum_t mask, scmp_datum_t value)
+{
+	struct scmp_arg_cmp cmp = { .arg = arg,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = mask,
+		.datum_b = value };
+
+	return seccomp_rule_add_array(ctx, action, call, 1, &cmp);
+}
+
 /* Only the network, and no memory that can be executed. */
 static int
 add_narrow_rules(scmp_filter_ctx ctx)
 {
+	static const int memory[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
 	static const int families[] = { AF_INET, AF_INET6 };
-	size_t i;
 	int error = 0;
+	size_t i;
 
-	for (i = 0; error == 0 && i < sizeof(families) / sizeof(*families); i++)
-		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket),
-		    1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
-	if (error == 0)
-		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	if (error == 0)
-		error =
-		    seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	for (i = 0; error == 0 && i < 2; i++)
+		error = add_if_equal(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 0,
+		    (scmp_datum_t)families[i]);
+	for (i = 0; error == 0 && i < 2; i++)
+		error = add_if_bits(
+		    ctx, SCMP_ACT_ALLOW, memory[i], 2, PROT_EXEC, 0);
 	/* fstat(3) is newfstatat(2) without a name. */
 	if (error == 0)
-		error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
-		    SCMP_SYS(newfstatat), 1,
-		    SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
+		error = add_if_bits(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat),
+		    3, AT_EMPTY_PATH, AT_EMPTY_PATH);
 	if (error == 0)
-		error = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES),
-		    SCMP_SYS(newfstatat), 1,
-		    SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0));
+		error = add_if_bits(ctx, SCMP_ACT_ERRNO(EACCES),
+		    SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, 0);
 	return error;
 }
 
