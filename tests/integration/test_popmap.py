@@ -94,8 +94,8 @@ class Popmap(TestCase):
 
     # --- keys and names ----------------------------------------------------
     def test_query_keys(self):
-        self.front(f"^u=ann@x$: {self.a}\n^d=x u=bert$: {self.b}\n",
-                   query_key=r"u=\U,d=\d u=\u")
+        self.front(f"^u=ann@x$: {self.a}\n^d=x/u=bert$: {self.b}\n",
+                   query_key=r"u=\U,d=\d/u=\u")
         self.arrives("ann@x", "a")
         self.arrives("bert@x", "b")
 

@@ -101,7 +101,7 @@ class FakeServer:
                 sock.shutdown(socket.SHUT_RDWR)
 
 
-def imap_server(login=b"OK logged in", greeting=b"* OK [CAPABILITY IMAP4rev1 "
+def imap_server(login=b"OK [CAPABILITY IMAP4rev1 LITERAL+] logged in", greeting=b"* OK [CAPABILITY IMAP4rev1 "
                 b"LITERAL+] fake ready", then=None, note=None):
     """A script: a plain IMAP server that answers LOGIN with login, and after
     that NOOP and LOGOUT, or hands the connection to then(peer)."""
