@@ -95,7 +95,7 @@ order_candidates(struct session *s, const struct lookup_answer *a)
 	return 0;
 }
 
-/* The name to log in with.  0, or -1: too long. */
+/* The name to log in with.  0, or -1: too long, or nothing is left of it. */
 static int
 make_name(struct session *s, const struct lookup_answer *a)
 {
@@ -105,7 +105,7 @@ make_name(struct session *s, const struct lookup_answer *a)
 	long n = username_rewrite(s->env->config, NAME_REMOTE_LOGIN, user,
 	    a->domain, l->name, sizeof(l->name));
 
-	if (n < 0)
+	if (n <= 0)
 		return -1;
 	l->name_len = (size_t)n;
 	return 0;
@@ -259,8 +259,14 @@ connected(struct session *s)
 	l->server = p->server_create(&who);
 	l->server_in = session_buf(s->env);
 	l->server_out = session_buf(s->env);
-	if (l->server == NULL && errno == EINVAL)
-		return dialogue_refuse(s, REFUSE_CREDENTIALS, NO_LOGIN, NULL);
+	if (l->server == NULL && errno == EINVAL) {
+		/* The client's own words were checked when they came: it is the
+		 * map that gave a name which would be a command. */
+		log_event(LOG_ERR, "bad-name",
+		    LOG_SLICE("user", dialogue_user(l)),
+		    LOG_SLICE("name", slice_make(l->name, l->name_len)));
+		return dialogue_refuse(s, REFUSE_TEMPORARY, NO_LOGIN, NULL);
+	}
 	if (l->server == NULL || l->server_in == NULL || l->server_out == NULL)
 		return dialogue_refuse(
 		    s, REFUSE_TEMPORARY, NO_NEGOTIATION, NULL);
@@ -367,6 +373,11 @@ server_run(struct session *s)
 			    slice_skip(buf_data(l->server_out), said), true);
 		}
 		buf_consume(l->server_in, used);
+		/* Each answer has its own time; a server that says much and
+		 * not what was asked gets no more. */
+		if (buf_len(l->server_out) > said)
+			session_timer(
+			    s, (uint64_t)s->env->config->server_timeout * 1000);
 		switch (step) {
 		case SERVER_MORE:
 			if (used > 0 && buf_len(l->server_in) > 0)
