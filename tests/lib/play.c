@@ -100,6 +100,14 @@ add_word(struct lookup_answer *a, const char *w)
 }
 
 static bool
+map_is_for(const struct map *m, struct slice user)
+{
+	struct slice name = slice_make(m->user, m->user_len);
+
+	return slice_eq(name, user) || slice_eq(name, SLICE("*"));
+}
+
+static bool
 answer_question(struct play *p)
 {
 	struct lookup_answer a = { .status = LOOKUP_FOUND };
@@ -110,8 +118,7 @@ answer_question(struct play *p)
 
 	if (owner == NULL)
 		return false;
-	while (i < p->maps && !slice_eq(slice_str(p->map[i].user), user) &&
-	       strcmp(p->map[i].user, "*") != 0)
+	while (i < p->maps && !map_is_for(&p->map[i], user))
 		i++;
 	if (i == p->maps)
 		play_wrong("no map line for this user", "");

@@ -39,7 +39,8 @@ struct server {
 };
 
 struct map {
-	char user[128];
+	size_t user_len;
+	char user[128]; /* "*": any */
 	char answer[256];
 };
 

@@ -358,6 +358,25 @@ contains(const char *lines, size_t n, const char *what)
 	return memmem(lines, n, what, strlen(what)) != NULL;
 }
 
+/* "USER ANSWER", each with its escapes. */
+static void
+set_map(struct play *p, const char *rest)
+{
+	struct map *m = &p->map[p->maps++];
+	char user[128];
+
+	ck_assert_uint_le(p->maps, MAPS_MAX);
+	ck_assert_int_eq(sscanf(rest, "%127s", user), 1);
+	m->user_len = unescape(user, '*');
+	ck_assert_uint_le(m->user_len, sizeof(m->user));
+	memcpy(m->user, text, m->user_len);
+	rest += strcspn(rest, " ");
+	rest += strspn(rest, " ");
+	text[unescape(rest, '*')] = '\0';
+	ck_assert_uint_lt(strlen(text), sizeof(m->answer));
+	snprintf(m->answer, sizeof(m->answer), "%s", text);
+}
+
 /* Before the first step.  False: it is a step. */
 static bool
 set_up(struct play *p, const char *word, const char *rest)
@@ -370,11 +389,7 @@ set_up(struct play *p, const char *word, const char *rest)
 		return true;
 	}
 	if (strcmp(word, "map") == 0) {
-		struct map *m = &p->map[p->maps++];
-
-		ck_assert_uint_le(p->maps, MAPS_MAX);
-		ck_assert_int_eq(
-		    sscanf(rest, "%127s %255[^\n]", m->user, m->answer), 2);
+		set_map(p, rest);
 		return true;
 	}
 	return false;
