@@ -364,6 +364,7 @@ set_map(struct play *p, const char *rest)
 {
 	struct map *m = &p->map[p->maps++];
 	char user[128];
+	size_t n;
 
 	ck_assert_uint_le(p->maps, MAPS_MAX);
 	ck_assert_int_eq(sscanf(rest, "%127s", user), 1);
@@ -372,9 +373,10 @@ set_map(struct play *p, const char *rest)
 	memcpy(m->user, text, m->user_len);
 	rest += strcspn(rest, " ");
 	rest += strspn(rest, " ");
-	text[unescape(rest, '*')] = '\0';
-	ck_assert_uint_lt(strlen(text), sizeof(m->answer));
-	snprintf(m->answer, sizeof(m->answer), "%s", text);
+	n = unescape(rest, '*');
+	ck_assert_uint_lt(n, sizeof(m->answer));
+	memcpy(m->answer, text, n);
+	m->answer[n] = '\0';
 }
 
 /* Before the first step.  False: it is a step. */
