@@ -11,6 +11,11 @@
 #include "perdition/popmap.h"
 #include "perdition/popmap_module.h"
 
+/* Seen from where tests run, the build's tests/unit. */
+#define BUILT_TOOLS "../../perdition/modules"
+#define BUILT_MODULES BUILT_TOOLS "/.libs"
+#define TEST_MODULES "./.libs"
+
 extern char scratch[64]; /* its path */
 
 void scratch_make(void);
