@@ -21,6 +21,7 @@
 #define BATCH_SIZE (16 * 1024)
 #define BATCHES (LOGQ_MAX / BATCH_SIZE)
 #define CLOSE_WAIT_MS 1000
+#define GATHER_MS 2
 
 struct batch {
 	size_t n;
@@ -38,6 +39,8 @@ struct logq {
 	uv_loop_t *loop;
 	uv_prepare_t *prepare; /* own memory: libuv frees it a turn later */
 	uv_poll_t *poll;
+	uv_timer_t *gather;
+	uint64_t sent_at; /* ms of the loop's clock */
 	bool polling;
 };
 
@@ -235,10 +238,27 @@ on_writable(uv_poll_t *handle, int status, int events)
 }
 
 static void
+on_gathered(uv_timer_t *handle)
+{
+	(void)handle; /* the end of this turn sends */
+}
+
+static void
 on_prepare(uv_prepare_t *handle)
 {
 	struct logq *q = handle->data;
 
+	/* The first line after a silence goes at once; in a storm one packet
+	 * carries those of some milliseconds, or the log process would be
+	 * woken for each. */
+	if (batch_empty(q->batches[0]))
+		return;
+	if (uv_now(q->loop) < q->sent_at + GATHER_MS) {
+		if (!uv_is_active((uv_handle_t *)q->gather))
+			uv_timer_start(q->gather, on_gathered, GATHER_MS, 0);
+		return;
+	}
+	q->sent_at = uv_now(q->loop);
 	if (logq_flush(q) || q->polling || errno != EAGAIN)
 		return;
 	if (uv_poll_start(q->poll, UV_WRITABLE, on_writable) == 0) {
@@ -258,14 +278,17 @@ logq_attach(struct logq *q, uv_loop_t *loop)
 {
 	uv_prepare_t *prepare = calloc(1, sizeof(*prepare));
 	uv_poll_t *poll_handle = calloc(1, sizeof(*poll_handle));
+	uv_timer_t *gather = calloc(1, sizeof(*gather));
 	int error = UV_ENOMEM;
 
-	if (prepare == NULL || poll_handle == NULL)
+	if (prepare == NULL || poll_handle == NULL || gather == NULL)
 		goto fail;
 	error = uv_poll_init(loop, poll_handle, q->fd);
 	if (error != 0)
 		goto fail;
 	uv_prepare_init(loop, prepare);
+	uv_timer_init(loop, gather);
+	uv_unref((uv_handle_t *)gather);
 	prepare->data = q;
 	poll_handle->data = q;
 	uv_prepare_start(prepare, on_prepare);
@@ -274,8 +297,10 @@ logq_attach(struct logq *q, uv_loop_t *loop)
 	q->loop = loop;
 	q->prepare = prepare;
 	q->poll = poll_handle;
+	q->gather = gather;
 	return 0;
 fail:
+	free(gather);
 	free(prepare);
 	free(poll_handle);
 	errno = -error;
@@ -308,6 +333,7 @@ logq_close(struct logq **qp)
 	if (q->loop != NULL) {
 		uv_close((uv_handle_t *)q->prepare, on_closed);
 		uv_close((uv_handle_t *)q->poll, on_closed);
+		uv_close((uv_handle_t *)q->gather, on_closed);
 	}
 	for (i = 0; i < q->used; i++)
 		free(q->batches[i]);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "common/msg.h"
@@ -18,6 +19,7 @@
 
 #define QUESTIONS_MAX 16384u /* open at once in one worker */
 #define ANSWERS_A_TURN 64u   /* read before the sessions get their turn */
+#define SEND_AT_ONCE 16u
 #define NONE UINT32_MAX
 
 struct question {
@@ -45,6 +47,7 @@ struct lookup_client {
 };
 
 static void send_queued(struct lookup_client *);
+static void turn_ends(void *);
 
 static void
 wait_for(struct lookup_client *c)
@@ -139,6 +142,7 @@ lookup_client_create(struct loop *loop, int fd,
 		return NULL;
 	}
 	wait_for(c);
+	loop_at_turn_end(loop, turn_ends, c);
 	return c;
 }
 
@@ -158,6 +162,7 @@ lookup_client_destroy(struct lookup_client **cp)
 	for (uint32_t i = 0; i < c->n; i++)
 		free(c->q[i].text);
 	free(c->q);
+	loop_at_turn_end(c->io.loop, NULL, NULL);
 	loop_io_want(&c->io, 0);
 	loop_io_close(&c->io, channel_closed); /* frees c, its first member */
 	*cp = NULL;
@@ -198,22 +203,74 @@ enqueue(struct lookup_client *c, uint32_t i)
 	c->tail = i;
 }
 
+/* Take the first out of the queue; it is sent, or nobody wants it. */
+static void
+dequeue(struct lookup_client *c)
+{
+	struct question *q = &c->q[c->head];
+
+	c->head = q->next;
+	q->queued = false;
+	if (q->owner == NULL)
+		release(c, q);
+}
+
+/* The next ones that somebody wants, each in a packet of its own, so that
+ * they spread over the lookup processes.  How many there are. */
+static unsigned int
+gather(struct lookup_client *c, struct mmsghdr msg[], struct iovec iov[])
+{
+	unsigned int n = 0;
+
+	while (c->head != NONE && c->q[c->head].owner == NULL)
+		dequeue(c);
+	for (uint32_t i = c->head; i != NONE && n < SEND_AT_ONCE;
+	     i = c->q[i].next) {
+		if (c->q[i].owner == NULL)
+			break;
+		iov[n].iov_base = c->q[i].text;
+		iov[n].iov_len = c->q[i].len;
+		msg[n].msg_hdr =
+		    (struct msghdr){ .msg_iov = &iov[n], .msg_iovlen = 1 };
+		n++;
+	}
+	return n;
+}
+
 static void
 send_queued(struct lookup_client *c)
 {
-	while (c->head != NONE) {
-		struct question *q = &c->q[c->head];
+	struct mmsghdr msg[SEND_AT_ONCE];
+	struct iovec iov[SEND_AT_ONCE];
+	unsigned int n;
 
-		if (q->owner != NULL &&
-		    msg_send(c->fd, slice_make(q->text, q->len)) == -1 &&
-		    (errno == EAGAIN || errno == ENOBUFS))
+	while ((n = gather(c, msg, iov)) > 0) {
+		int sent = sendmmsg(c->fd, msg, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent == -1 && errno == EINTR)
+			continue;
+		if (sent == -1 && (errno == EAGAIN || errno == ENOBUFS))
 			return;
-		c->head = q->next;
-		q->queued = false;
-		if (q->owner == NULL)
-			release(c, q);
+		/* Nobody is there: the askers' time limits decide. */
+		if (sent == -1)
+			sent = (int)n;
+		while (sent-- > 0)
+			dequeue(c);
 	}
 	c->tail = NONE;
+}
+
+/* Those of one turn go together: the lookup process that the first wakes
+ * finds the others there. */
+static void
+turn_ends(void *arg)
+{
+	struct lookup_client *c = arg;
+
+	if (c->head == NONE || c->io.want & LOOP_WRITE)
+		return;
+	send_queued(c);
+	wait_for(c);
 }
 
 uint64_t
@@ -248,8 +305,6 @@ lookup_client_ask(
 	c->open++;
 	q->generation = c->generation;
 	enqueue(c, i);
-	send_queued(c);
-	wait_for(c);
 	return question->id;
 }
 
@@ -268,6 +323,4 @@ lookup_client_again(struct lookup_client *c)
 	for (uint32_t i = 0; i < c->n; i++)
 		if (c->q[i].owner != NULL && !c->q[i].queued)
 			enqueue(c, i);
-	send_queued(c);
-	wait_for(c);
 }

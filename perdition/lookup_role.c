@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/msg.h"
@@ -24,12 +27,13 @@
  * again or have given up. */
 #define SEND_WAIT_MS 1000
 #define LOG_RETRY_MS 100
+#define QUESTIONS_A_TURN 8 /* of one worker, before the next's */
 
 struct role {
 	const struct config *config;
 	struct lookup *lookup;
 	struct logq *log;
-	struct pollfd *fds; /* the control channel, then the workers' */
+	int epoll;
 	unsigned int slots;
 	bool ended;
 	bool log_waits; /* some lines could not be handed on yet */
@@ -114,18 +118,19 @@ answer(struct role *r, int fd)
 	send_answer(fd, slice_make(r->packet, w.n + (size_t)n));
 }
 
-/* One question of a worker, so that none of them waits for another's many. */
-static void
-read_question(struct role *r, struct pollfd *pfd)
+/* One question of a worker.  False when there is none, or never will be. */
+static bool
+read_question(struct role *r, int fd)
 {
 	struct msg_reader in;
-	ssize_t n = msg_recv(pfd->fd, r->packet, sizeof(r->packet));
+	ssize_t n = msg_recv(fd, r->packet, sizeof(r->packet));
 
 	if (n == -1 && errno == EAGAIN) /* another lookup process took it */
-		return;
+		return false;
 	if (n == 0 || (n == -1 && errno != EMSGSIZE)) {
-		pfd->fd = -1; /* nobody can ask there any more */
-		return;
+		/* Nobody can ask there any more. */
+		epoll_ctl(r->epoll, EPOLL_CTL_DEL, fd, NULL);
+		return false;
 	}
 	msg_read_init(&in, slice_make(r->packet, n < 0 ? 0 : (size_t)n));
 	if (msg_get_u16(&in) != LOOKUP_ASK ||
@@ -133,16 +138,27 @@ read_question(struct role *r, struct pollfd *pfd)
 	    r->question.listener >= r->config->listener_count) {
 		log_event(
 		    LOG_ERR, "lookup-question-malformed", LOG_I64("bytes", n));
-		return;
+		return true;
 	}
-	answer(r, pfd->fd);
+	answer(r, fd);
+	return true;
+}
+
+/* Some questions of one worker, so that none waits for another's many. */
+static void
+read_questions(struct role *r, int fd)
+{
+	for (int i = 0; i < QUESTIONS_A_TURN; i++)
+		if (!read_question(r, fd))
+			return;
 }
 
 static void
 run(struct role *r)
 {
 	while (!r->ended) {
-		int n = poll(r->fds, 1 + (nfds_t)r->slots,
+		struct epoll_event ready[1 + WORKER_SLOTS];
+		int n = epoll_wait(r->epoll, ready, 1 + (int)r->slots,
 		    r->log_waits ? LOG_RETRY_MS : -1);
 
 		if (n == -1 && errno != EINTR) {
@@ -150,16 +166,24 @@ run(struct role *r)
 			    LOG_STR("why", strerror(errno)));
 			return;
 		}
-		for (unsigned int i = 0; n > 0 && i < 1 + r->slots; i++) {
-			if (r->fds[i].revents == 0)
-				continue;
-			if (i == 0)
+		for (int i = 0; i < n; i++) {
+			if (ready[i].data.fd == ROLE_FD_CONTROL)
 				read_control(r);
 			else
-				read_question(r, &r->fds[i]);
+				read_questions(r, ready[i].data.fd);
 		}
 		r->log_waits = !logq_flush(r->log);
 	}
+}
+
+/* Of the processes that wait at a worker's channel one is woken, not all. */
+static int
+watch(struct role *r, int fd, uint32_t exclusive)
+{
+	struct epoll_event ev = { .events = EPOLLIN | exclusive,
+		.data.fd = fd };
+
+	return epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &ev);
 }
 
 static int
@@ -167,14 +191,14 @@ open_all(struct role *r, struct err *err)
 {
 	if (r->slots > WORKER_SLOTS)
 		return err_set(err, EINVAL, "%u workers' channels", r->slots);
-	r->fds = calloc(1 + r->slots, sizeof(*r->fds));
-	if (r->fds == NULL)
-		return err_set(err, ENOMEM, "out of memory");
-	for (unsigned int i = 0; i < 1 + r->slots; i++) {
-		r->fds[i].fd =
-		    i == 0 ? ROLE_FD_CONTROL : ROLE_FD_FIRST + (int)i - 1;
-		r->fds[i].events = POLLIN;
-	}
+	r->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (r->epoll == -1 || watch(r, ROLE_FD_CONTROL, 0) == -1)
+		return err_set(
+		    err, errno, "control channel: %s", strerror(errno));
+	for (unsigned int i = 0; i < r->slots; i++)
+		if (watch(r, ROLE_FD_FIRST + (int)i, EPOLLEXCLUSIVE) == -1)
+			return err_set(err, errno, "worker's channel: %s",
+			    strerror(errno));
 	return lookup_open(&r->lookup, r->config, NULL, err);
 }
 
@@ -187,6 +211,7 @@ lookup_role_run(
 
 	if (r == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	r->epoll = -1;
 	r->config = config;
 	r->slots = slots;
 	r->log = logq_open(ROLE_FD_LOG);
@@ -207,7 +232,8 @@ out:
 	lookup_close(&r->lookup);
 	if (r->log != NULL)
 		logq_close(&r->log);
-	free(r->fds);
+	if (r->epoll != -1)
+		close(r->epoll);
 	free(r);
 	return ret;
 }

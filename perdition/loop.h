@@ -48,6 +48,10 @@ void *loop_uv(struct loop *); /* the uv_loop_t, for what needs it */
 uint64_t loop_now(const struct loop *); /* ms, monotonic, of this turn */
 int64_t loop_wall(const struct loop *); /* s since the epoch */
 
+/* Called at the end of each turn, before the loop waits: for what is better
+ * done once for all that happened in it.  One for a loop. */
+void loop_at_turn_end(struct loop *, void (*end)(void *arg), void *arg);
+
 /*
  * fd is borrowed and non-blocking.  It is to be closed right after
  * loop_io_close(), unless loop_io_want(io, 0) came before: so for one that

@@ -32,6 +32,8 @@ struct loop {
 	struct epoll_event batch[BATCH];
 	int at, n; /* in batch; n is 0 outside of set_ready() */
 	struct loop_io *closed;
+	void (*turn_end)(void *arg);
+	void *turn_end_arg;
 };
 
 static void
@@ -70,10 +72,8 @@ set_ready(uv_poll_t *p, int status, int events)
 }
 
 static void
-tell_closed(uv_prepare_t *p)
+tell_closed(struct loop *l)
 {
-	struct loop *l = p->data;
-
 	while (l->closed != NULL) {
 		struct loop_io *io = l->closed;
 
@@ -81,6 +81,16 @@ tell_closed(uv_prepare_t *p)
 		if (io->closed != NULL)
 			io->closed(io);
 	}
+}
+
+static void
+end_turn(uv_prepare_t *p)
+{
+	struct loop *l = p->data;
+
+	tell_closed(l);
+	if (l->turn_end != NULL)
+		l->turn_end(l->turn_end_arg);
 }
 
 static int
@@ -98,7 +108,7 @@ start(struct loop *l)
 	if (e == 0)
 		e = uv_prepare_init(&l->uv, &l->prepare);
 	if (e == 0)
-		e = uv_prepare_start(&l->prepare, tell_closed);
+		e = uv_prepare_start(&l->prepare, end_turn);
 	if (e == 0)
 		return 0;
 	close(l->epoll);
@@ -135,7 +145,7 @@ loop_destroy(struct loop **lp)
 
 	if (l == NULL)
 		return;
-	tell_closed(&l->prepare);
+	tell_closed(l);
 	uv_close((uv_handle_t *)&l->poll, NULL);
 	uv_close((uv_handle_t *)&l->prepare, NULL);
 	/* Handles that were closed get their last callback here. */
@@ -176,6 +186,13 @@ loop_wall(const struct loop *l)
 {
 	(void)l;
 	return time(NULL);
+}
+
+void
+loop_at_turn_end(struct loop *l, void (*end)(void *arg), void *arg)
+{
+	l->turn_end = end;
+	l->turn_end_arg = arg;
 }
 
 int

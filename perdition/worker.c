@@ -49,6 +49,16 @@ struct worker {
 	bool has_control, draining;
 };
 
+/* 0.0.0.0 or :: */
+static bool
+addr_is_any(const struct addr *a)
+{
+	static const struct addr any4 = { .ip.s6_addr = {
+					      [10] = 0xff, [11] = 0xff } };
+
+	return IN6_IS_ADDR_UNSPECIFIED(&a->ip) || addr_same_ip(a, &any4);
+}
+
 #define WORKER_OF(p, member)                                                   \
 	((struct worker *)(void *)((char *)(p)-offsetof(struct worker, member)))
 
@@ -126,17 +136,36 @@ out_of_files(struct worker *w)
 	loop_timer_start(&w->pause, NO_FILES_MS);
 }
 
+static int
+local_addr(int fd, struct addr *local)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &n) == -1)
+		return -1;
+	return addr_from_sockaddr(local, (struct sockaddr *)&ss);
+}
+
+/* A listener on one address knows it; on all, and under inetd, it must be
+ * asked for. */
+static bool
+needs_local(const struct worker *w, size_t listener)
+{
+	const struct listener_config *l = &w->env.config->listeners[listener];
+
+	return w->socket_count == 0 || l->any_family || l->addr.port == 0 ||
+	       addr_is_any(&l->addr);
+}
+
 static void
 start(struct worker *w, size_t listener, int fd,
     const struct sockaddr_storage *peer)
 {
-	struct sockaddr_storage ss;
-	struct addr client, local;
-	socklen_t n = sizeof(ss);
+	struct addr client, local = w->env.config->listeners[listener].addr;
 
 	if (addr_from_sockaddr(&client, (const struct sockaddr *)peer) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&ss, &n) == -1 ||
-	    addr_from_sockaddr(&local, (struct sockaddr *)&ss) == -1) {
+	    (needs_local(w, listener) && local_addr(fd, &local) == -1)) {
 		close(fd);
 		return;
 	}
