@@ -40,7 +40,7 @@ struct server_config { /* SERVER[:PORT] of outgoing_server */
 };
 
 struct config {
-	/* --- as given, one field an option; names are the options' --------- */
+	/* --- as given, one field an option; names are the options' -- */
 	unsigned int add_domain, add_domain_depth; /* set of enum name_state */
 	bool authenticate_in;
 	unsigned int authenticate_timeout; /* s */
@@ -91,34 +91,33 @@ struct config {
 	char *ssl_cert_file, *ssl_key_file, *ssl_dh_params_file;
 	unsigned int ssl_cert_verify_depth;
 	char *ssl_listen_ciphers, *ssl_outgoing_ciphers;
-	unsigned int ssl_listen_min_proto_version,
-	    ssl_listen_max_proto_version, ssl_outgoing_min_proto_version,
-	    ssl_outgoing_max_proto_version;
+	unsigned int ssl_listen_min_proto_version, ssl_listen_max_proto_version,
+	    ssl_outgoing_min_proto_version, ssl_outgoing_max_proto_version;
 	bool ssl_listen_compression, ssl_outgoing_compression,
 	    ssl_no_cipher_server_preference;
 	char *ssl_passphrase_fd, *ssl_passphrase_file;
 
-	/* --- new with this perdition ---------------------------------------- */
-	unsigned int workers;          /* 0: one per core */
+	/* --- new with this perdition -- */
+	unsigned int workers; /* 0: one per core */
 	unsigned int lookup_processes;
-	unsigned int login_time;       /* s, from connect to login; 0 none */
-	unsigned int connect_timeout;  /* s, per real-server address */
-	unsigned int server_timeout;   /* s, for each answer during login */
-	unsigned int failure_delay;    /* s, doubled with each failure, to 8x */
-	unsigned int drain_timeout;    /* s, 0: until the last session ends */
-	char *auth_socket;   /* perdition-pbs's Unix socket; "" none */
-	char *syslog_socket; /* "" for /dev/log */
+	unsigned int login_time;      /* s, from connect to login; 0 none */
+	unsigned int connect_timeout; /* s, per real-server address */
+	unsigned int server_timeout;  /* s, for each answer during login */
+	unsigned int failure_delay;   /* s, doubled with each failure, to 8x */
+	unsigned int drain_timeout;   /* s, 0: until the last session ends */
+	char *auth_socket;            /* perdition-pbs's Unix socket; "" none */
+	char *syslog_socket;          /* "" for /dev/log */
 	char *module_dir;
 
-	/* --- made from the above by config_finish() ------------------------- */
+	/* --- made from the above by config_finish() -- */
 	struct listener_config *listeners;
 	size_t listener_count;
 	struct server_config *servers; /* outgoing_server */
 	size_t server_count;
-	uint16_t out_port;      /* outgoing_port; 0: the protocol's */
-	char **query_keys;      /* NULL-terminated; NULL: the user name */
-	char *host;             /* uname's node name, for no_bind_banner */
-	bool pid_file_set;      /* by the administrator, not by default */
+	uint16_t out_port; /* outgoing_port; 0: the protocol's */
+	char **query_keys; /* NULL-terminated; NULL: the user name */
+	char *host;        /* uname's node name, for no_bind_banner */
+	bool pid_file_set; /* by the administrator, not by default */
 };
 
 extern const struct option_table config_options;
@@ -131,12 +130,12 @@ extern const struct option_table config_options;
  * cleared all the same.  What is odd but harmless is logged as a warning.
  * With help, version given, nothing else is read or checked.
  */
-int config_load(struct config *, int argc, char *const argv[],
-    struct option_problems *);
+int config_load(
+    struct config *, int argc, char *const argv[], struct option_problems *);
 
 /* A role's way: the text of config_write_role().  0, or -1. */
-int config_load_text(struct config *, struct slice text,
-    struct option_problems *);
+int config_load_text(
+    struct config *, struct slice text, struct option_problems *);
 
 /*
  * What a role is told: as option_write_dump(), but the listeners are those

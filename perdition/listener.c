@@ -171,6 +171,20 @@ find_old(const struct listener_set *old, const struct listener_config *lc,
 	return NULL;
 }
 
+/* From "*" to one address of the same port, say: then the probe would find
+ * nobody but ourselves. */
+static bool
+port_is_ours(const struct listener_set *old, uint16_t port)
+{
+	size_t i;
+
+	for (i = 0; old != NULL && i < old->count; i++) {
+		if (port != 0 && old->listeners[i].bound.port == port)
+			return true;
+	}
+	return false;
+}
+
 static int
 open_listener(struct listener_set *set, size_t i, const struct config *c,
     const struct listener_set *old, struct err *err)
@@ -186,7 +200,7 @@ open_listener(struct listener_set *set, size_t i, const struct config *c,
 	was = find_old(old, lc, &old_index);
 	if (was != NULL)
 		l->bound = was->bound;
-	else if (probe(l, c) == -1)
+	else if (!port_is_ours(old, lc->addr.port) && probe(l, c) == -1)
 		return fail(lc, err);
 	for (w = 0; w < set->workers; w++) {
 		int *fd = &set->fds[w * set->count + i];

@@ -40,7 +40,8 @@ struct log_role {
 	uv_poll_t log, control;
 	uv_prepare_t turn; /* at the end of each: write what has gathered */
 	uv_timer_t flush;  /* again soon, when not all could be written */
-	bool stopping;
+	uv_timer_t drain;
+	bool draining, stopping;
 	char packet[MSG_MAX];
 };
 
@@ -170,16 +171,34 @@ flush(struct log_role *lr)
 }
 
 static void
-on_turn(uv_prepare_t *handle)
-{
-	flush(handle->data);
-}
-
-static void
 stop(struct log_role *lr)
 {
 	lr->stopping = true;
 	uv_stop(&lr->loop);
+}
+
+static void
+on_turn(uv_prepare_t *handle)
+{
+	struct log_role *lr = handle->data;
+
+	flush(lr);
+	if (lr->draining && (lr->pbs == NULL || !pbs_link_pending(lr->pbs)))
+		stop(lr);
+}
+
+static void
+on_drained(uv_timer_t *timer)
+{
+	stop(timer->data);
+}
+
+static void
+drain(struct log_role *lr, unsigned int seconds)
+{
+	lr->draining = true;
+	uv_poll_stop(&lr->log);
+	uv_timer_start(&lr->drain, on_drained, (uint64_t)seconds * 1000, 0);
 }
 
 /* False when nobody can write to the channel any more. */
@@ -243,6 +262,9 @@ on_control(uv_poll_t *handle, int status, int events)
 	switch (msg_get_u16(&r)) {
 	case CONTROL_REOPEN:
 		reopen(lr);
+		break;
+	case CONTROL_DRAIN:
+		drain(lr, msg_get_u32(&r));
 		break;
 	case CONTROL_STOP:
 		stop(lr);
@@ -316,6 +338,8 @@ start(struct log_role *lr, struct err *err)
 	int error;
 
 	uv_timer_init(&lr->loop, &lr->flush);
+	uv_timer_init(&lr->loop, &lr->drain);
+	lr->drain.data = lr;
 	uv_prepare_init(&lr->loop, &lr->turn);
 	lr->turn.data = lr;
 	uv_prepare_start(&lr->turn, on_turn);
@@ -363,7 +387,8 @@ log_role_run(struct log_role *lr, struct err *err)
 		role_ready();
 		while (!lr->stopping)
 			uv_run(&lr->loop, UV_RUN_ONCE);
-		read_channel(lr, PACKETS_AT_END);
+		if (!lr->draining)
+			read_channel(lr, PACKETS_AT_END);
 		flush(lr);
 	}
 	pbs_link_destroy(&lr->pbs);

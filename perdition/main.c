@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,8 @@ main(int argc, char *argv[])
 	fill_standard_descriptors();
 	if (argc > 1 && strcmp(argv[1], "--role") == 0)
 		return role_main(argc, argv);
+	/* What a careless parent left open is nothing for the roles. */
+	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (argc > 1 && strcmp(argv[1], "--generate") == 0)
 		return generate(argv[2]);
 	ret = config_load(&config, argc, argv, &problems);

@@ -56,7 +56,9 @@ master_retire(
     struct master *m, struct generation *gen, unsigned int drain_seconds)
 {
 	drain_workers(gen, drain_seconds);
-	stop_role(gen, ROLE_LOG, STOP_WAIT_MS);
+	/* Its successor has taken over; it may still have something for a
+	 * perdition-pbs that is away. */
+	post_drain(gen->log, LOG_DRAIN_S);
 	listener_set_close(&gen->listeners);
 	gen->next_retired = m->retired;
 	m->retired = gen;
@@ -80,6 +82,10 @@ sweep_retired(struct master *m)
 
 	while ((gen = *p) != NULL) {
 		if (!is_over(gen) || generation_living(gen, ROLE_LOG) > 0) {
+			if (m->state == MASTER_ENDING && gen->log->draining) {
+				gen->log->draining = false;
+				post_stop(gen->log, STOP_WAIT_MS);
+			}
 			p = &gen->next_retired;
 			continue;
 		}

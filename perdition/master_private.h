@@ -25,6 +25,7 @@
 #include "perdition/shared.h"
 
 #define READY_WAIT_MS 30000u  /* from the start of a role to CONTROL_READY */
+#define LOG_DRAIN_S 60u       /* a log process that was replaced */
 #define STOP_WAIT_MS 5000u    /* from CONTROL_STOP to SIGKILL */
 #define NOW_WAIT_MS 1000u     /* the same, when the end is urgent */
 #define DRAIN_GRACE_MS 10000u /* beyond drain_timeout, to SIGKILL */
@@ -113,7 +114,7 @@ void post_destroy(struct post **);
 int post_fill(struct post *, struct err *);
 
 /* Workers: accept no more, end with the last session, at the latest after
- * seconds (0: no limit). */
+ * seconds (0: no limit).  Log: see log_role.h. */
 void post_drain(struct post *, unsigned int seconds);
 /* End now, SIGKILL after wait_ms. */
 void post_stop(struct post *, unsigned int wait_ms);

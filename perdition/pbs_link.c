@@ -436,6 +436,12 @@ pbs_link_destroy(struct pbs_link **lp)
 }
 
 bool
+pbs_link_pending(const struct pbs_link *link)
+{
+	return link->head != NULL;
+}
+
+bool
 pbs_link_connected(const struct pbs_link *link)
 {
 	return link->fd != -1;

@@ -40,6 +40,9 @@ void pbs_link_send(
  * ever: nobody is connected). */
 bool pbs_link_flush(struct pbs_link *);
 
+/* Whether something waits to be sent, now or after the next connection. */
+bool pbs_link_pending(const struct pbs_link *);
+
 bool pbs_link_connected(const struct pbs_link *);
 uint64_t pbs_link_dropped(const struct pbs_link *); /* for want of room */
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #ifdef HAVE_LIBCAP_NG
@@ -125,11 +126,14 @@ set_limits(enum role role)
 
 	if (setrlimit(RLIMIT_CORE, &none) == -1)
 		skipped("core limit");
-	/* Only workers: a popmap module may still use select(2). */
-	if ((role != ROLE_WORKER && role != ROLE_INETD) ||
-	    getrlimit(RLIMIT_NOFILE, &files) == -1)
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
 		return;
-	files.rlim_cur = files.rlim_max;
+	/* A popmap module may use select(2), which knows no more. */
+	if (role == ROLE_WORKER || role == ROLE_INETD ||
+	    files.rlim_max < FD_SETSIZE)
+		files.rlim_cur = files.rlim_max;
+	else
+		files.rlim_cur = FD_SETSIZE;
 	if (setrlimit(RLIMIT_NOFILE, &files) == -1)
 		skipped("file limit");
 }

@@ -583,6 +583,36 @@ class Events(Case):
         s.close()
         f.close()
 
+    def test_reload_forgets_no_event(self):
+        self.start()
+        s, f = self.login(b"short")  # and gone before anybody listens
+        s.close()
+        f.close()
+        self.logged("Closing session: ")
+        self.master.send_signal(signal.SIGHUP)
+        self.logged("event=reloaded")
+        self.pbs = FakePbs(self.path)
+        # The old log process comes, and the new one.
+        lines = []
+        for _ in range(2):
+            client, _ = self.pbs.listener.accept()
+            with client, client.makefile("r") as g:
+                client.settimeout(1)
+                try:
+                    lines += g.readline()
+                except TimeoutError:
+                    pass
+        self.assertIn("short", "".join(lines))
+        wait_for(lambda: len(self.roles()) == 5, "the old one ends")
+
+    def test_address_of_the_same_port(self):
+        self.start("listen imap4://127.0.0.2:%d" % self.port)
+        self.write_conf("no_daemon", "listen imap4://*:%d" % self.port,
+                        listen=[free_port()])
+        self.master.send_signal(signal.SIGHUP)
+        self.logged("event=reloaded")
+        self.assertIn(b"* OK", greeting(self.port))
+
     def test_perdition_pbs_that_does_not_read(self):
         self.start()
         self.pbs = FakePbs(self.path).accept()
