@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * config_finish - from options' texts to what the roles work with:
- * listeners, real-servers, query keys.
+ * config_finish - from options' texts to what the roles work with.
  *
- * All that is wrong is found in one go.  Names are resolved here, in the
- * master, and nowhere else, so that all roles have the same listeners.
+ * All that is wrong is found in one go.
  */
 #include "config.h"
 
@@ -24,23 +22,13 @@
 
 #include "common/banned.h"
 
-#define LISTENERS_MAX 256
 #define SERVERS_MAX 1024
 #define KEYS_MAX 16
 #define PLACEHOLDER "<basename>"
 
-struct finish {
-	struct config *c;
-	const struct option_state *state; /* NULL in a role */
-	struct option_problems *problems;
-	bool bad;
-};
-
-static void complain(struct finish *f, const char *option, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void
-complain(struct finish *f, const char *option, const char *fmt, ...)
+void
+config_complain(
+    struct config_finish *f, const char *option, const char *fmt, ...)
 {
 	const char *where = NULL;
 	char text[512];
@@ -59,16 +47,15 @@ complain(struct finish *f, const char *option, const char *fmt, ...)
 	f->bad = true;
 }
 
-static void
-out_of_memory(struct finish *f)
+void
+config_out_of_memory(struct config_finish *f)
 {
 	option_problems_add(f->problems, "out of memory");
 	f->bad = true;
 }
 
-/* HOST, HOST:PORT, [IPV6], [IPV6]:PORT or IPV6; port empty when not given. */
-static bool
-split_port(struct slice s, struct slice *host, struct slice *port)
+bool
+config_split_port(struct slice s, struct slice *host, struct slice *port)
 {
 	struct slice rest = s;
 
@@ -92,8 +79,9 @@ split_port(struct slice s, struct slice *host, struct slice *port)
 	return host->n > 0 && port->n > 0;
 }
 
-static int
-parse_port(struct finish *f, const char *option, struct slice s, uint16_t *port)
+int
+config_parse_port(
+    struct config_finish *f, const char *option, struct slice s, uint16_t *port)
 {
 	struct servent *service;
 	uint64_t number;
@@ -107,7 +95,7 @@ parse_port(struct finish *f, const char *option, struct slice s, uint16_t *port)
 	service = name == NULL ? NULL : getservbyname(name, "tcp");
 	free(name);
 	if (service == NULL) {
-		complain(f, option,
+		config_complain(f, option,
 		    f->c->no_lookup
 			? "%.*s: with no_lookup a port is a number to 65535"
 			: "%.*s: neither a number to 65535 nor a service's "
@@ -120,212 +108,7 @@ parse_port(struct finish *f, const char *option, struct slice s, uint16_t *port)
 }
 
 static void
-listener_settings(const struct config *c, struct listener_config *l)
-{
-	const char *own = NULL;
-
-	if (strcmp(l->protocol->name, "imap4") == 0)
-		own = c->imap_capability;
-	else if (strcmp(l->protocol->name, "pop3") == 0)
-		own = c->pop_capability;
-	else if (strcmp(l->protocol->name, "managesieve") == 0)
-		own = c->managesieve_capability;
-	l->settings = (struct protocol_settings){
-		.capability =
-		    own != NULL && own[0] != '\0' ? own : c->capability,
-		.ok_line = c->ok_line,
-		.server_resp_line = c->server_resp_line,
-		.login_disabled = c->login_disabled,
-	};
-}
-
-static void
-listener_add(struct finish *f, const char *option,
-    const struct protocol *protocol, const struct addr *addr, bool any)
-{
-	struct config *c = f->c;
-	struct listener_config *l;
-	char text[ADDR_TEXT_MAX];
-	size_t i;
-
-	addr_write_port(addr, text);
-	for (i = 0; i < c->listener_count; i++) {
-		l = &c->listeners[i];
-		if (addr->port != 0 && l->addr.port == addr->port &&
-		    addr_same_ip(&l->addr, addr) &&
-		    l->addr.scope == addr->scope) {
-			complain(f, option, "%s is there twice", text);
-			return;
-		}
-	}
-	if (c->listener_count == LISTENERS_MAX) {
-		complain(f, option, "more than %d addresses", LISTENERS_MAX);
-		return;
-	}
-	l = reallocarray(c->listeners, c->listener_count + 1, sizeof(*l));
-	if (l == NULL) {
-		out_of_memory(f);
-		return;
-	}
-	c->listeners = l;
-	l += c->listener_count;
-	*l = (struct listener_config){
-		.protocol = protocol,
-		.addr = *addr,
-		.any_family = any,
-	};
-	listener_settings(c, l);
-	if ((any ? asprintf(&l->text, "%s://*:%u", protocol->name, addr->port)
-		 : asprintf(&l->text, "%s://%s", protocol->name, text)) == -1) {
-		l->text = NULL;
-		out_of_memory(f);
-		return;
-	}
-	c->listener_count++;
-}
-
-static void
-listener_resolve(struct finish *f, const char *option,
-    const struct protocol *protocol, struct slice host, uint16_t port)
-{
-	struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM };
-	struct addrinfo *list = NULL;
-	struct addrinfo *ai;
-	struct addr addr;
-	char *name;
-	int error;
-
-	name = slice_dup(host);
-	if (name == NULL) {
-		out_of_memory(f);
-		return;
-	}
-	error = getaddrinfo(name, NULL, &hints, &list);
-	if (error != 0)
-		complain(f, option, "%s: %s", name,
-		    error == EAI_SYSTEM ? strerror(errno)
-					: gai_strerror(error));
-	for (ai = list; ai != NULL; ai = ai->ai_next) {
-		if (addr_from_sockaddr(&addr, ai->ai_addr) == -1)
-			continue;
-		addr.port = port;
-		listener_add(f, option, protocol, &addr, false);
-	}
-	if (list != NULL)
-		freeaddrinfo(list);
-	free(name);
-}
-
-/* One address to listen on; port_text is what port stands for when place has
- * none of its own. */
-static void
-listener_place(struct finish *f, const char *option,
-    const struct protocol *protocol, struct slice place, uint16_t port)
-{
-	struct addr addr = { .port = 0 };
-	struct slice host;
-	struct slice text;
-
-	if (!split_port(place, &host, &text)) {
-		complain(f, option, "%.*s: not ADDR or ADDR:PORT", (int)place.n,
-		    place.p);
-		return;
-	}
-	if (text.n > 0 && parse_port(f, option, text, &port) == -1)
-		return;
-	addr.port = port;
-	if (slice_eq(host, SLICE("*"))) {
-		listener_add(f, option, protocol, &addr, true);
-		return;
-	}
-	if (addr_parse_ip(host, &addr) == 0) {
-		addr.port = port;
-		listener_add(f, option, protocol, &addr, false);
-	} else if (f->state == NULL || f->c->no_lookup) {
-		complain(
-		    f, option, "%.*s: not an IP address", (int)host.n, host.p);
-	} else {
-		listener_resolve(f, option, protocol, host, port);
-	}
-}
-
-static const struct protocol *
-find_protocol(struct finish *f, const char *option, struct slice name)
-{
-	const struct protocol *protocol;
-	bool tls = false;
-
-	protocol = protocol_find(name, &tls);
-	if (protocol == NULL && slice_caseeq(name, SLICE("managesieve")))
-		complain(f, option, "ManageSieve is not part of this build");
-	else if (protocol == NULL)
-		complain(f, option, "%.*s: not a protocol; POP3 and IMAP4 are",
-		    (int)name.n, name.p);
-	else if (tls)
-		complain(f, option,
-		    "%.*s: TLS is not part of this build; use %s", (int)name.n,
-		    name.p, protocol->label);
-	return tls ? NULL : protocol;
-}
-
-static void
-listener_url(struct finish *f, const char *url)
-{
-	struct slice rest = slice_str(url);
-	struct slice name;
-	const struct protocol *protocol;
-
-	if (!slice_cut(&rest, ':', &name) || !slice_starts(rest, SLICE("//"))) {
-		complain(f, "listen", "%s: not PROTOCOL://ADDR[:PORT]", url);
-		return;
-	}
-	rest = slice_skip(rest, 2);
-	if (rest.n > 0 && rest.p[rest.n - 1] == '/')
-		rest.n--;
-	protocol = find_protocol(f, "listen", name);
-	if (protocol != NULL)
-		listener_place(f, "listen", protocol, rest, protocol->port);
-}
-
-static void
-finish_listeners(struct finish *f)
-{
-	struct config *c = f->c;
-	const struct protocol *protocol;
-	struct slice rest = slice_str(c->bind_address);
-	struct slice place;
-	uint16_t port;
-	size_t i;
-
-	for (i = 0; i < c->listen.n; i++)
-		listener_url(f, c->listen.v[i]);
-	if (c->listen.n > 0 && c->bind_address[0] != '\0')
-		complain(f, "bind_address",
-		    "cannot go with listen, which has addresses of its own");
-	if (c->listen.n > 0 && c->listen_port[0] != '\0')
-		complain(f, "listen_port",
-		    "cannot go with listen, which has ports of its own");
-	if (c->listen.n > 0)
-		return;
-	protocol = find_protocol(f, "protocol", slice_str(c->protocol));
-	if (protocol == NULL)
-		return;
-	port = protocol->port;
-	if (c->listen_port[0] != '\0' &&
-	    parse_port(f, "listen_port", slice_str(c->listen_port), &port) ==
-		-1)
-		return;
-	if (rest.n == 0)
-		listener_place(f, "bind_address", protocol, SLICE("*"), port);
-	while (rest.n > 0) {
-		slice_cut(&rest, ',', &place);
-		listener_place(f, "bind_address", protocol, place, port);
-	}
-}
-
-static void
-server_add(struct finish *f, struct slice text)
+server_add(struct config_finish *f, struct slice text)
 {
 	struct config *c = f->c;
 	struct server_config *s;
@@ -334,26 +117,28 @@ server_add(struct finish *f, struct slice text)
 	struct addr addr;
 	uint16_t number = 0;
 
-	if (!split_port(text, &host, &port) || host.n > 255) {
-		complain(f, "outgoing_server",
+	if (!config_split_port(text, &host, &port) || host.n > 255) {
+		config_complain(f, "outgoing_server",
 		    "%.*s: not SERVER or SERVER:PORT", (int)text.n, text.p);
 		return;
 	}
-	if (port.n > 0 && parse_port(f, "outgoing_server", port, &number) == -1)
+	if (port.n > 0 &&
+	    config_parse_port(f, "outgoing_server", port, &number) == -1)
 		return;
 	if (c->no_lookup && addr_parse_ip(host, &addr) == -1) {
-		complain(f, "outgoing_server",
+		config_complain(f, "outgoing_server",
 		    "%.*s: with no_lookup it must be an IP address",
 		    (int)host.n, host.p);
 		return;
 	}
 	if (c->server_count == SERVERS_MAX) {
-		complain(f, "outgoing_server", "more than %d", SERVERS_MAX);
+		config_complain(
+		    f, "outgoing_server", "more than %d", SERVERS_MAX);
 		return;
 	}
 	s = reallocarray(c->servers, c->server_count + 1, sizeof(*s));
 	if (s == NULL) {
-		out_of_memory(f);
+		config_out_of_memory(f);
 		return;
 	}
 	c->servers = s;
@@ -361,20 +146,20 @@ server_add(struct finish *f, struct slice text)
 	s->host = slice_dup(host);
 	s->port = number;
 	if (s->host == NULL)
-		out_of_memory(f);
+		config_out_of_memory(f);
 	else
 		c->server_count++;
 }
 
 static void
-finish_servers(struct finish *f)
+finish_servers(struct config_finish *f)
 {
 	struct slice rest = slice_str(f->c->outgoing_server);
 	struct slice text;
 
 	if (f->c->outgoing_port[0] != '\0')
-		parse_port(f, "outgoing_port", slice_str(f->c->outgoing_port),
-		    &f->c->out_port);
+		config_parse_port(f, "outgoing_port",
+		    slice_str(f->c->outgoing_port), &f->c->out_port);
 	while (rest.n > 0) {
 		slice_cut(&rest, ',', &text);
 		server_add(f, text);
@@ -382,19 +167,19 @@ finish_servers(struct finish *f)
 }
 
 static void
-check_key(struct finish *f, const char *key)
+check_key(struct config_finish *f, const char *key)
 {
 	const char *p;
 
 	if (key[0] == '\0')
-		complain(f, "query_key", "an empty format");
+		config_complain(f, "query_key", "an empty format");
 	for (p = key; *p != '\0'; p++) {
 		if (*p != '\\')
 			continue;
 		p++;
 		if (*p != '\0' && strchr("UuDdiIpP\\", *p) != NULL)
 			continue;
-		complain(f, "query_key",
+		config_complain(f, "query_key",
 		    "%s: behind a backslash stands one of U u D d i p I P and "
 		    "the backslash",
 		    key);
@@ -403,7 +188,7 @@ check_key(struct finish *f, const char *key)
 }
 
 static void
-finish_keys(struct finish *f)
+finish_keys(struct config_finish *f)
 {
 	struct slice rest = slice_str(f->c->query_key);
 	struct slice key;
@@ -413,24 +198,25 @@ finish_keys(struct finish *f)
 		return;
 	f->c->query_keys = calloc(KEYS_MAX + 1, sizeof(char *));
 	if (f->c->query_keys == NULL) {
-		out_of_memory(f);
+		config_out_of_memory(f);
 		return;
 	}
 	while (rest.n > 0 && n < KEYS_MAX) {
 		slice_cut(&rest, ',', &key);
 		f->c->query_keys[n] = slice_dup(key);
 		if (f->c->query_keys[n] == NULL) {
-			out_of_memory(f);
+			config_out_of_memory(f);
 			return;
 		}
 		check_key(f, f->c->query_keys[n++]);
 	}
 	if (rest.n > 0)
-		complain(f, "query_key", "more than %d formats", KEYS_MAX);
+		config_complain(
+		    f, "query_key", "more than %d formats", KEYS_MAX);
 }
 
 static void
-finish_pid_file(struct finish *f, const char *basename)
+finish_pid_file(struct config_finish *f, const char *basename)
 {
 	const char *from = f->c->pid_file;
 	const char *at;
@@ -442,7 +228,7 @@ finish_pid_file(struct finish *f, const char *basename)
 		return;
 	s = open_memstream(&out, &size);
 	if (s == NULL) {
-		out_of_memory(f);
+		config_out_of_memory(f);
 		return;
 	}
 	while ((at = strstr(from, PLACEHOLDER)) != NULL) {
@@ -453,7 +239,7 @@ finish_pid_file(struct finish *f, const char *basename)
 	fputs(from, s);
 	if (fclose(s) != 0) {
 		free(out);
-		out_of_memory(f);
+		config_out_of_memory(f);
 		return;
 	}
 	free(f->c->pid_file);
@@ -463,7 +249,7 @@ finish_pid_file(struct finish *f, const char *basename)
 /* Of the TLS options, those at their defaults do no harm: old files often
  * spell them out.  What would change something must not be passed over. */
 static void
-refuse_tls(struct finish *f)
+refuse_tls(struct config_finish *f)
 {
 	const struct option_def *def;
 	struct option_state *state;
@@ -474,7 +260,7 @@ refuse_tls(struct finish *f)
 	state = option_state_create(&config_options, &dflt);
 	if (state == NULL || option_apply_defaults(state, f->problems) == -1) {
 		option_state_destroy(&state);
-		out_of_memory(f);
+		config_out_of_memory(f);
 		return;
 	}
 	for (def = config_options.defs; def->name != NULL; def++) {
@@ -490,7 +276,7 @@ refuse_tls(struct finish *f)
 		if (def->type->print(def, usual, 0, want, sizeof(want)) == -1)
 			want[0] = '\0';
 		if (strcmp(have, want) != 0)
-			complain(f, def->name,
+			config_complain(f, def->name,
 			    "TLS is not part of this build; remove the option");
 	}
 	option_state_destroy(&state);
@@ -498,19 +284,20 @@ refuse_tls(struct finish *f)
 }
 
 static void
-check_ids(struct finish *f)
+check_ids(struct config_finish *f)
 {
 	if (geteuid() != 0)
 		return;
 	if (getpwnam(f->c->username) == NULL)
-		complain(
+		config_complain(
 		    f, "username", "%s: there is no such user", f->c->username);
 	if (getgrnam(f->c->group) == NULL)
-		complain(f, "group", "%s: there is no such group", f->c->group);
+		config_complain(
+		    f, "group", "%s: there is no such group", f->c->group);
 }
 
 static void
-check_log(struct finish *f)
+check_log(struct config_finish *f)
 {
 	const char *facility = f->c->log_facility;
 	struct logdest *dest;
@@ -521,18 +308,18 @@ check_log(struct finish *f)
 	dest = logdest_open(facility,
 	    f->c->syslog_socket[0] == '\0' ? NULL : f->c->syslog_socket, &err);
 	if (dest == NULL)
-		complain(f, "log_facility", "%s", err.msg);
+		config_complain(f, "log_facility", "%s", err.msg);
 	logdest_close(&dest);
 }
 
 static void
-check_rest(struct finish *f)
+check_rest(struct config_finish *f)
 {
 	if (f->c->authenticate_in)
-		complain(f, "authenticate_in",
+		config_complain(f, "authenticate_in",
 		    "PAM is not part of this build; remove the option");
 	if (f->c->auth_socket[0] != '\0' && f->c->auth_socket[0] != '/')
-		complain(f, "auth_socket", "%s: not an absolute path",
+		config_complain(f, "auth_socket", "%s: not an absolute path",
 		    f->c->auth_socket);
 	refuse_tls(f);
 	check_ids(f);
@@ -543,18 +330,20 @@ int
 config_finish(struct config *c, const struct option_state *state,
     const char *basename, struct option_problems *problems)
 {
-	struct finish f = { .c = c, .state = state, .problems = problems };
+	struct config_finish f = {
+		.c = c, .state = state, .problems = problems
+	};
 	struct utsname un;
 
 	if (c->domain_delimiter[0] == '\0')
-		complain(&f, "domain_delimiter", "must not be empty");
-	finish_listeners(&f);
+		config_complain(&f, "domain_delimiter", "must not be empty");
+	config_finish_listeners(&f);
 	finish_servers(&f);
 	finish_keys(&f);
 	finish_pid_file(&f, basename);
 	c->host = strdup(uname(&un) == 0 ? un.nodename : "localhost");
 	if (c->host == NULL)
-		out_of_memory(&f);
+		config_out_of_memory(&f);
 	if (state != NULL) {
 		c->pid_file_set = option_set_where(state, "pid_file") != NULL;
 		check_rest(&f);
