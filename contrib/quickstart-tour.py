@@ -241,6 +241,10 @@ class Tour:
     def stay(self, pbs):
         pbs.stop()
         self.start_pbs(60)
+        # perdition tries once a second to reach the new one.
+        with Imap(FRONT, self.imap, ALICE_AT) as imap:
+            imap.login("alice", "secret")
+            wait_for("an entry for alice", lambda: ALICE_AT in self.entries())
         step("Your turn: everything stays up until you press Ctrl-C")
         say(f"""
 Users, both with the password "secret": alice (server one), bob (server two).
@@ -250,9 +254,11 @@ A login now counts for 60 seconds. In another terminal:
                  'imap://{FRONT}:{self.imap}/INBOX;MAILINDEX=2'
                curl --interface {BOB_AT} --user bob:secret \\
                  pop3://{FRONT}:{self.pop3}/2
-  relay        curl --interface {ALICE_AT} smtp://{FRONT}:{self.smtp} \\
+  relay        curl --silent --show-error --interface {ALICE_AT} smtp://{FRONT}:{self.smtp} \\
                  --mail-from a@example.org --mail-rcpt {OUTSIDE} -T /dev/null
-               (Sendmail always relays for 127.0.0.1; take another address.
+               says nothing when Sendmail takes it, and "RCPT failed: 550"
+               when 60 seconds have gone by since the last login from there.
+               (Sendmail always relays for 127.0.0.1, so take another address.
                Nothing is sent: it stays in Sendmail's queue.)
   who may      {self.prefix}/sbin/perdition-pbs --mode list --db_file {self.db}
   new popmap   edit {self.etc}/popmap.re, then
@@ -293,7 +299,7 @@ def main():
         return 1
     except KeyboardInterrupt:
         say("\nAll servers are stopped.")
-        return 0 if not check else 130
+        return 130 if check else 0
     say(f"\nAll was as it should be ({time.monotonic() - began:.0f} seconds). "
         f"All servers are stopped.")
     return 0

@@ -8,11 +8,12 @@ SIZE_OF_THE_BIG_ONE = 10 << 20
 
 
 def _head(where, name):
+    address = where.replace(" ", ".")
     return (f"From: Tester <tester@example.org>\n"
-            f"To: {where}@example.org\n"
+            f"To: {address}@example.org\n"
             f"Subject: {name} for {where}\n"
             f"Date: Mon, 06 Jul 2026 10:11:12 +0000\n"
-            f"Message-ID: <{name}.{where}@example.org>\n").encode()
+            f"Message-ID: <{name}.{address}@example.org>\n").encode()
 
 
 def _big(seed):
