@@ -160,7 +160,6 @@ main(int argc, char **argv)
 				continue;
 			}
 			for (;;) {
-				/* cppcheck-suppress nullPointer; it may be */
 				fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
 				if (fd == -1)
 					break;

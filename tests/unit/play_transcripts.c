@@ -181,6 +181,7 @@ hex(char c)
 
 	if (at == NULL)
 		play_wrong("bad \\xHH", "");
+	/* cppcheck-suppress nullPointerArithmetic; that does not return */
 	return (int)(at - digits);
 }
 
