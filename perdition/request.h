@@ -22,26 +22,30 @@
 #include "common/auth_event.h"
 #include "common/msg.h"
 
-#define ROLE_FD_CONFIG 3  /* memfd with the configuration's text, to be read */
+#define ROLE_FD_CONFIG 3 /* memfd with the configuration's text, to be read */
 #define ROLE_FD_CONTROL 4
-#define ROLE_FD_LOG 5     /* to write; the log role's to read */
-#define ROLE_FD_SHARED 6  /* memfd of shared.h; every role has one */
-#define ROLE_FD_FIRST 7   /* worker: lookup channel, then the listeners' sockets
-                           * in the configuration's order;
-                           * lookup: the workers' channels, one a slot */
+#define ROLE_FD_LOG 5    /* to write; the log role's to read */
+#define ROLE_FD_SHARED 6 /* memfd of shared.h; every role has one */
+#define ROLE_FD_FIRST                                                          \
+	7 /* worker: lookup channel, then the listeners' sockets               \
+	   * in the configuration's order;                                     \
+	   * lookup: the workers' channels, one a slot */
 
 #define WORKER_SLOTS 64 /* living workers, draining ones with them */
 
 enum request_type {
 	/* master to role; no payload but where said */
-	CONTROL_DRAIN = 1, /* u32 seconds, 0 none: stop accepting, end with the last session */
+	CONTROL_DRAIN = 1, /* u32 seconds, 0 none: stop accepting, end with the
+			      last session */
 	CONTROL_STOP,      /* end now */
 	CONTROL_REOPEN,    /* log: open the file again */
-	CONTROL_ANNOUNCE,  /* worker: relog every living session, in small steps */
-	CONTROL_LOOKUP_LOST, /* worker: a lookup process died: ask again what is open */
+	CONTROL_ANNOUNCE,  /* worker: relog every living session, in small steps
+			    */
+	CONTROL_LOOKUP_LOST, /* worker: a lookup process died: ask again what is
+				open */
 	/* role to master */
-	CONTROL_READY,     /* start-up is done */
-	CONTROL_FAILED,    /* slice: why the role cannot start; it then exits */
+	CONTROL_READY,  /* start-up is done */
+	CONTROL_FAILED, /* slice: why the role cannot start; it then exits */
 	CONTROL_WANT_ANNOUNCE, /* log: perdition-pbs is connected anew */
 
 	/* worker to lookup, lookup to worker */
@@ -67,7 +71,7 @@ enum log_record { LOG_RECORD_LINE = 1, LOG_RECORD_AUTH };
 #define LOOKUP_DOMAIN_MAX 256
 
 struct lookup_question {
-	uint64_t id;    /* the worker's own; comes back in the answer */
+	uint64_t id;       /* the worker's own; comes back in the answer */
 	uint16_t listener; /* index in config.listeners */
 	struct addr client, local;
 	size_t user_len;
@@ -78,13 +82,15 @@ enum lookup_status {
 	LOOKUP_FOUND,  /* candidates hold at least one address */
 	LOOKUP_NONE,   /* no such user, and no default server */
 	LOOKUP_FAILED, /* the map or the resolver cannot tell: temporary */
-	LOOKUP_DENIED, /* user named a server badly (client_server_specification) */
+	LOOKUP_DENIED, /* user named a server badly
+			  (client_server_specification) */
 };
 
 struct lookup_candidate {
-	struct addr addr; /* with port */
-	char host[LOOKUP_HOST_MAX]; /* as the map said, for the log and the TLS name */
-	bool same; /* another address of the host before it */
+	struct addr addr;           /* with port */
+	char host[LOOKUP_HOST_MAX]; /* as the map said, for the log and the TLS
+				       name */
+	bool same;                  /* another address of the host before it */
 };
 
 struct lookup_answer {
@@ -98,15 +104,17 @@ struct lookup_answer {
 	bool has_user;
 	size_t user_len;
 	char user[AUTH_USER_MAX];
-	char domain[LOOKUP_DOMAIN_MAX]; /* for add_domain; "" when none was found */
-	char text[256]; /* LOOKUP_FAILED: why, for the log */
+	char domain[LOOKUP_DOMAIN_MAX]; /* for add_domain; "" when none was
+					   found */
+	char text[256];                 /* LOOKUP_FAILED: why, for the log */
 	size_t n;
 	struct lookup_candidate candidate[LOOKUP_CANDIDATES_MAX];
 };
 
 /* Encode after the u16 type; bytes written, or -1.  Decode strictly: 0, or
  * -1 with errno EBADMSG. */
-long lookup_question_write(const struct lookup_question *, char *out, size_t cap);
+long lookup_question_write(
+    const struct lookup_question *, char *out, size_t cap);
 int lookup_question_parse(struct slice, struct lookup_question *);
 long lookup_answer_write(const struct lookup_answer *, char *out, size_t cap);
 int lookup_answer_parse(struct slice, struct lookup_answer *);

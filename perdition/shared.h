@@ -39,18 +39,20 @@ uint32_t shared_sessions(const struct shared *);
  * add: by the slot's own worker.  Returns the total after the change, or the
  * total without it when the slot's table is full.
  */
-uint64_t shared_hash(const struct shared *, struct slice kind, struct slice name);
-uint32_t shared_count_add(struct shared *, unsigned int slot, uint64_t hash,
-    int delta);
+uint64_t shared_hash(
+    const struct shared *, struct slice kind, struct slice name);
+uint32_t shared_count_add(
+    struct shared *, unsigned int slot, uint64_t hash, int delta);
 uint32_t shared_count(const struct shared *, uint64_t hash);
 
 /*
  * Real-servers that could not be reached are tried last for a growing time:
  * 1 s, doubled with each failure up to 60 s.  now_ms: monotonic, the host's.
  */
-void shared_server_failed(struct shared *, const struct addr *, uint64_t now_ms);
+void shared_server_failed(
+    struct shared *, const struct addr *, uint64_t now_ms);
 void shared_server_worked(struct shared *, const struct addr *);
-bool shared_server_penalised(const struct shared *, const struct addr *,
-    uint64_t now_ms);
+bool shared_server_penalised(
+    const struct shared *, const struct addr *, uint64_t now_ms);
 
 #endif

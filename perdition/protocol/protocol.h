@@ -64,8 +64,8 @@ enum request {
 	REQUEST_LOGIN, /* creds are filled; accept() or refuse() must follow */
 	REQUEST_REFUSED,  /* a login that settings forbid (login_disabled, or
 			   * need_tls  without TLS) was refused, the reply is in
-			   * out; creds hold  the names if they were said, never a
-			   * password; counted */
+			   * out; creds hold  the names if they were said, never
+			   * a  password; counted */
 	REQUEST_STARTTLS, /* the reply is in out: start TLS once it is sent */
 	REQUEST_QUIT,     /* the reply is in out: close once it is sent */
 	REQUEST_ABORT,    /* hostile or hopeless: send out, close */
