@@ -205,8 +205,10 @@ begin_login(struct session *s)
 		    LOG_SLICE("user", dialogue_user(l)),
 		    LOG_U64("hops", l->creds.hops),
 		    LOG_U64("logins", under_way));
-		return dialogue_refuse(
-		    s, REFUSE_LOOP, "Could not determine server", NULL);
+		/* Many logins may also be a crowd behind a slow server. */
+		return dialogue_refuse(s,
+		    l->creds.hops >= HOPS_MAX ? REFUSE_LOOP : REFUSE_TEMPORARY,
+		    "Could not determine server", NULL);
 	}
 	return backend_lookup(s);
 }

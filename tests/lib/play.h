@@ -16,7 +16,7 @@
 
 #define STREAM_MAX 262144 /* bytes that one peer has to send, or has got */
 #define LOGGED_MAX 524288
-#define CLIENTS_MAX 8
+#define CLIENTS_MAX 80
 #define SERVERS_MAX 32
 #define MAPS_MAX 16
 

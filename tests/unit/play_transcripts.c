@@ -244,10 +244,11 @@ unescape(const char *in, char star)
 static struct stream *
 client_named(struct play *p, const char *name)
 {
-	size_t i = name[6] >= '2' && name[6] <= '0' + CLIENTS_MAX
-		       ? (size_t)(name[6] - '1')
-		       : 0;
+	unsigned long number = strtoul(name + 6, NULL, 10);
+	size_t i = number == 0 ? 0 : number - 1;
 	struct stream *s = &p->client[i];
+
+	ck_assert_uint_lt(i, CLIENTS_MAX);
 
 	if (s->fd == -1 && s->n == 0 && !s->ended && !s->paused) {
 		write_pending(p);
