@@ -141,10 +141,14 @@ bounded(int n)
 }
 
 size_t
-control_reply_ok(const struct relay_result *res, char out[CONTROL_REPLY_MAX])
+control_reply_ok(const struct relay_result *res, const char *prefix,
+    char out[CONTROL_REPLY_MAX])
 {
-	return bounded(snprintf(
-	    out, CONTROL_REPLY_MAX, "ok %zu %zu\n", res->done, res->refused));
+	char quoted[4 * RELAY_PREFIX_MAX];
+	long n = log_quote(slice_str(prefix), quoted, sizeof(quoted));
+
+	return bounded(snprintf(out, CONTROL_REPLY_MAX, "ok %zu %zu %.*s\n",
+	    res->done, res->refused, (int)(n == -1 ? 0 : n), quoted));
 }
 
 size_t
@@ -222,27 +226,46 @@ read_line(int fd, const char *path, char *out, size_t cap, struct err *err)
 	return err_set(err, EBADMSG, "%s: answer too long", path);
 }
 
+/* What follows "ok ". */
+static bool
+parse_ok(
+    struct slice rest, struct relay_result *res, char prefix[RELAY_PREFIX_MAX])
+{
+	struct slice part;
+	uint64_t done, refused;
+	size_t used;
+	long n;
+
+	if (!slice_cut(&rest, ' ', &part) ||
+	    slice_u64(part, SIZE_MAX, &done) == -1 ||
+	    !slice_cut(&rest, ' ', &part) ||
+	    slice_u64(part, SIZE_MAX, &refused) == -1)
+		return false;
+	n = log_unquote(rest, &used, prefix, RELAY_PREFIX_MAX - 1);
+	if (n == -1 || used != rest.n)
+		return false;
+	prefix[n] = '\0';
+	res->done += done;
+	res->refused += refused;
+	return true;
+}
+
 /* 1 done, 0 another database, -1 with err. */
 static int
-read_answer(int fd, const char *path, struct relay_result *res, struct err *err)
+read_answer(int fd, const char *path, struct relay_result *res,
+    char prefix[RELAY_PREFIX_MAX], struct err *err)
 {
 	char line[CONTROL_REPLY_MAX];
 	struct slice rest, part;
-	uint64_t done, refused;
 
 	if (read_line(fd, path, line, sizeof(line), err) == -1)
 		return -1;
 	rest = slice_str(line);
 	if (slice_eq(rest, SLICE("other")))
 		return 0;
-	slice_cut(&rest, ' ', &part);
-	if (slice_eq(part, SLICE("ok")) && slice_cut(&rest, ' ', &part) &&
-	    slice_u64(part, SIZE_MAX, &done) == 0 &&
-	    slice_u64(rest, SIZE_MAX, &refused) == 0) {
-		res->done += done;
-		res->refused += refused;
+	if (slice_cut(&rest, ' ', &part) && slice_eq(part, SLICE("ok")) &&
+	    parse_ok(rest, res, prefix))
 		return 1;
-	}
 	return err_set(err, EBADMSG, "%s: %s", path, line);
 }
 
@@ -257,12 +280,12 @@ ask_one(int fd, const char *path, const char *db, const struct relay_request *q,
 		return err_set(err, ENAMETOOLONG, "%s: too long", db);
 	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n && errno != EPIPE)
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	return read_answer(fd, path, res, err);
+	return read_answer(fd, path, res, prefix, err);
 }
 
 int
 control_ask(const char *path, const char *db, const struct relay_request *q,
-    struct relay_result *res, struct err *err)
+    struct relay_result *res, char prefix[RELAY_PREFIX_MAX], struct err *err)
 {
 	int fd = connect_to(path, err);
 	int ret;
@@ -271,11 +294,11 @@ control_ask(const char *path, const char *db, const struct relay_request *q,
 	if (fd < 0)
 		return fd == -1 ? 0 : -1;
 	if (!takes_key(q->op))
-		ret = ask_one(fd, path, db, q, NULL, res, err);
+		ret = ask_one(fd, path, db, q, NULL, res, prefix, err);
 	else
 		ret = 1;
 	for (size_t i = 0; takes_key(q->op) && i < q->n && ret == 1; i++)
-		ret = ask_one(fd, path, db, q, &q->keys[i], res, err);
+		ret = ask_one(fd, path, db, q, &q->keys[i], res, prefix, err);
 	close(fd);
 	return ret;
 }

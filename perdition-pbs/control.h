@@ -8,7 +8,7 @@
  *   perdition-pbs 1 remove "/etc/mail/popauth.db" 0 203.0.113.77
  *   perdition-pbs 1 purge "/etc/mail/popauth.db" 0
  *   perdition-pbs 1 expire "/etc/mail/popauth.db" 0
- *   ok DONE REFUSED | other | error TEXT
+ *   ok DONE REFUSED "PREFIX" | other | error TEXT
  * "other": the daemon there keeps another database.
  */
 #ifndef PERDITION_PBS_CONTROL_H
@@ -47,11 +47,12 @@ size_t control_reply_other(char out[CONTROL_REPLY_MAX]);
 size_t control_reply_error(const char *text, char out[CONTROL_REPLY_MAX]);
 
 /*
- * The tool's side: 1 done, with *res filled; 0 nobody listens there, or a
- * daemon with another database; -1 with err (EACCES: it does not listen to
+ * The tool's side: 1 done, with *res and prefix filled; 0 nobody listens there,
+ * or a daemon with another database; -1 with err (EACCES: it does not listen to
  * us; ETIMEDOUT).
  */
 int control_ask(const char *socket, const char *db,
-    const struct relay_request *, struct relay_result *res, struct err *);
+    const struct relay_request *, struct relay_result *res,
+    char prefix[RELAY_PREFIX_MAX], struct err *);
 
 #endif

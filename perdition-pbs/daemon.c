@@ -160,7 +160,7 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 		log_request(r, &res);
 		/* The tool's user may look at the file at once. */
 		daemon_flush(d);
-		n = control_reply_ok(&res, out);
+		n = control_reply_ok(&res, d->config.prefix, out);
 	}
 	free(r);
 	return n;

@@ -77,6 +77,8 @@ open_log(struct daemon *d)
 		return fail(&err, EX_CANTCREAT);
 	log_set_sink(sink, d->dest);
 	daemon_log_level(&d->config);
+	if (d->config.log_file[0] != '\0')
+		d->log_mark_n = tail_mark(d->config.log_file, d->log_mark);
 	return 0;
 }
 
@@ -243,6 +245,8 @@ start_tail(struct daemon *d)
 		return 0;
 	if (d->relay.journal != NULL)
 		saved = journal_source(d->relay.journal);
+	if (saved.n == 0)
+		saved = slice_make(d->log_mark, d->log_mark_n);
 	d->tail = tail_create(
 	    &d->loop, d->config.log_file, saved, daemon_on_line, d, &err);
 	return d->tail == NULL ? fail(&err, EX_NOINPUT) : 0;

@@ -28,7 +28,9 @@ struct daemon {
 	struct relay relay;
 	struct relay_db *db;
 	struct logmatch *match;
-	struct tail *tail;               /* NULL: no log */
+	struct tail *tail;            /* NULL: no log */
+	char log_mark[TAIL_SAVE_MAX]; /* where the log ended at the start */
+	size_t log_mark_n;
 	struct stream *stream, *control; /* NULL: no such socket */
 	int stream_fd, control_fd; /* until the streams take them; or -1 */
 	struct logdest *dest;

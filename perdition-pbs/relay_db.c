@@ -126,6 +126,9 @@ relay_db_all_changed(struct relay_db *d)
 {
 	d->anew = true;
 	d->urgent = true;
+	/* Nothing to wait for, but for a disk that has just failed. */
+	if (d->loop != NULL && !d->failed)
+		uv_timer_stop(&d->timer);
 }
 
 /* What the store says of k now; so the order of changes does not matter. */

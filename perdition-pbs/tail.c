@@ -338,6 +338,22 @@ tail_create(uv_loop_t *loop, const char *path, struct slice saved,
 	return t;
 }
 
+size_t
+tail_mark(const char *path, char out[TAIL_SAVE_MAX])
+{
+	struct err err;
+	struct tail_file *file = tail_file_open(path, &err);
+	struct tail_position p = { 0 }; /* of no file: all are new */
+
+	if (file != NULL) {
+		tail_file_seek_end(file);
+		tail_file_position(file, &p);
+	}
+	tail_file_close(&file);
+	memcpy(out, &p, sizeof(p));
+	return sizeof(p);
+}
+
 static void
 on_closed(uv_handle_t *h)
 {

@@ -33,6 +33,13 @@ struct tail;
  */
 struct tail *tail_create(uv_loop_t *, const char *path, struct slice saved,
     tail_line *fn, void *arg, struct err *);
+/*
+ * For the first start: the place where path ends now (or will begin, while
+ * there is none), as a saved position, so that no line that comes between
+ * this and tail_create() is missed.  Returns the length.
+ */
+size_t tail_mark(const char *path, char out[TAIL_SAVE_MAX]);
+
 void tail_destroy(struct tail **); /* the loop must turn once more */
 
 void tail_reopen(struct tail *); /* look again, now */

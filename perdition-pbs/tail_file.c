@@ -13,14 +13,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/addr.h"
+
 #include "common/banned.h"
 
 #define CHUNK 65536 /* bytes; holds the longest line with room */
 
 struct tail_file {
 	int fd;
-	struct tail_position at; /* offset: where buf begins */
-	size_t have;             /* bytes in buf: a line without its end yet */
+	uint64_t dev, ino;
+	uint64_t offset; /* where buf begins */
+	bool skipping;
+	size_t mark_n;
+	char mark[TAIL_MARK_MAX]; /* the bytes before offset */
+	size_t have;              /* bytes in buf: a line without its end yet */
 	char buf[CHUNK];
 };
 
@@ -43,8 +49,8 @@ tail_file_open(const char *path, struct err *err)
 		err_set(err, EINVAL, "%s: not a regular file", path);
 		tail_file_close(&f);
 	} else {
-		f->at.dev = st.st_dev;
-		f->at.ino = st.st_ino;
+		f->dev = st.st_dev;
+		f->ino = st.st_ino;
 	}
 	return f;
 }
@@ -71,45 +77,61 @@ tail_file_seek_end(struct tail_file *f)
 		return -1;
 	end = (uint64_t)st.st_size;
 	f->have = 0;
-	f->at.offset = end;
-	f->at.mark_n = (uint8_t)(end < TAIL_MARK_MAX ? end : TAIL_MARK_MAX);
-	n = pread(f->fd, f->at.mark, f->at.mark_n, (off_t)(end - f->at.mark_n));
-	if (n != f->at.mark_n) { /* it shrinks right now */
-		f->at.mark_n = 0;
-		f->at.offset = 0;
+	f->offset = end;
+	f->mark_n = end < TAIL_MARK_MAX ? (size_t)end : TAIL_MARK_MAX;
+	n = pread(f->fd, f->mark, f->mark_n, (off_t)(end - f->mark_n));
+	if (n == -1 || (size_t)n != f->mark_n) { /* it shrinks right now */
+		f->mark_n = 0;
+		f->offset = 0;
 		n = 0;
 	}
 	/* Else the rest of a line would be taken for one. */
-	f->at.skipping = n > 0 && f->at.mark[n - 1] != '\n';
+	f->skipping = n > 0 && f->mark[n - 1] != '\n';
 	return 0;
+}
+
+/* n bytes before offset; false: there are not so many (any more). */
+static bool
+read_mark(const struct tail_file *f, uint64_t offset, size_t n,
+    char out[TAIL_MARK_MAX])
+{
+	return n <= TAIL_MARK_MAX && n <= offset && offset <= INT64_MAX &&
+	       pread(f->fd, out, n, (off_t)(offset - n)) == (ssize_t)n;
+}
+
+static uint64_t
+sum(const char *p, size_t n)
+{
+	/* No secret: it tells log files apart, which nobody forges. */
+	static const struct hash_key fixed = { 0, 0 };
+
+	return hash_bytes(&fixed, slice_make(p, n));
 }
 
 /* Whether the bytes before where we are are those that we read. */
 static bool
-mark_holds(const struct tail_file *f, const struct tail_position *p)
+mark_holds(const struct tail_file *f)
 {
 	char now[TAIL_MARK_MAX];
 
-	if (p->mark_n > sizeof(now) || p->mark_n > p->offset ||
-	    p->offset > INT64_MAX)
-		return false;
-	if (p->offset == 0)
-		return true;
-	return p->mark_n > 0 &&
-	       pread(f->fd, now, p->mark_n, (off_t)(p->offset - p->mark_n)) ==
-		   p->mark_n &&
-	       memcmp(now, p->mark, p->mark_n) == 0;
+	return f->offset == 0 ||
+	       (f->mark_n > 0 && read_mark(f, f->offset, f->mark_n, now) &&
+		   memcmp(now, f->mark, f->mark_n) == 0);
 }
 
 bool
 tail_file_resume(struct tail_file *f, const struct tail_position *p)
 {
-	if (p->offset == 0 || !mark_holds(f, p))
+	char mark[TAIL_MARK_MAX];
+
+	if (p->offset == 0 || p->mark_n == 0 ||
+	    !read_mark(f, p->offset, p->mark_n, mark) ||
+	    sum(mark, p->mark_n) != p->mark_sum)
 		return false;
-	f->at.offset = p->offset;
-	f->at.skipping = p->skipping != 0;
-	f->at.mark_n = p->mark_n;
-	memcpy(f->at.mark, p->mark, sizeof(f->at.mark));
+	f->offset = p->offset;
+	f->skipping = p->skipping != 0;
+	f->mark_n = p->mark_n;
+	memcpy(f->mark, mark, f->mark_n);
 	f->have = 0;
 	return true;
 }
@@ -123,17 +145,17 @@ consume(struct tail_file *f, size_t n)
 	if (n == 0)
 		return;
 	if (n >= TAIL_MARK_MAX) {
-		memcpy(f->at.mark, f->buf + n - TAIL_MARK_MAX, TAIL_MARK_MAX);
-		f->at.mark_n = TAIL_MARK_MAX;
+		memcpy(f->mark, f->buf + n - TAIL_MARK_MAX, TAIL_MARK_MAX);
+		f->mark_n = TAIL_MARK_MAX;
 	} else {
 		keep = TAIL_MARK_MAX - n;
-		if (keep > f->at.mark_n)
-			keep = f->at.mark_n;
-		memmove(f->at.mark, f->at.mark + f->at.mark_n - keep, keep);
-		memcpy(f->at.mark + keep, f->buf, n);
-		f->at.mark_n = (uint8_t)(keep + n);
+		if (keep > f->mark_n)
+			keep = f->mark_n;
+		memmove(f->mark, f->mark + f->mark_n - keep, keep);
+		memcpy(f->mark + keep, f->buf, n);
+		f->mark_n = keep + n;
 	}
-	f->at.offset += n;
+	f->offset += n;
 	f->have -= n;
 	memmove(f->buf, f->buf + n, f->have);
 }
@@ -141,9 +163,9 @@ consume(struct tail_file *f, size_t n)
 static void
 start_over(struct tail_file *f)
 {
-	f->at.offset = 0;
-	f->at.mark_n = 0;
-	f->at.skipping = 0;
+	f->offset = 0;
+	f->mark_n = 0;
+	f->skipping = false;
 	f->have = 0;
 }
 
@@ -160,16 +182,16 @@ hand_out(struct tail_file *f, tail_line *fn, void *arg)
 		if (nl == NULL)
 			break;
 		n = (size_t)(nl - p);
-		if (f->at.skipping == 0 && n <= TAIL_LINE_MAX &&
+		if (!f->skipping && n <= TAIL_LINE_MAX &&
 		    memchr(p, '\0', n) == NULL)
 			fn(arg, slice_make(p, n));
-		f->at.skipping = 0;
+		f->skipping = false;
 		done += n + 1;
 	}
 	/* Too long already: from here to its end it is left out. */
 	if (f->have - done > TAIL_LINE_MAX)
-		f->at.skipping = 1;
-	consume(f, f->at.skipping != 0 ? f->have : done);
+		f->skipping = true;
+	consume(f, f->skipping ? f->have : done);
 }
 
 /* The file may have been truncated, and may have grown again since. */
@@ -183,7 +205,7 @@ check_truncated(struct tail_file *f)
 	/* Half a line that was read before is read again: it may be another
 	 * file's by now. */
 	f->have = 0;
-	if ((uint64_t)st.st_size < f->at.offset || !mark_holds(f, &f->at))
+	if ((uint64_t)st.st_size < f->offset || !mark_holds(f))
 		start_over(f);
 	return 0;
 }
@@ -200,7 +222,7 @@ tail_file_read(struct tail_file *f, size_t budget, tail_line *fn, void *arg)
 		if (room > budget)
 			room = budget;
 		n = pread(f->fd, f->buf + f->have, room,
-		    (off_t)(f->at.offset + f->have));
+		    (off_t)(f->offset + f->have));
 		if (n == -1)
 			return errno == EINTR ? 1 : -1;
 		if (n == 0)
@@ -215,7 +237,13 @@ tail_file_read(struct tail_file *f, size_t budget, tail_line *fn, void *arg)
 void
 tail_file_position(const struct tail_file *f, struct tail_position *p)
 {
-	*p = f->at;
+	memset(p, 0, sizeof(*p));
+	p->dev = f->dev;
+	p->ino = f->ino;
+	p->offset = f->offset;
+	p->skipping = f->skipping ? 1 : 0;
+	p->mark_n = (uint16_t)f->mark_n;
+	p->mark_sum = sum(f->mark, f->mark_n);
 }
 
 int
@@ -227,5 +255,5 @@ tail_file_fd(const struct tail_file *f)
 bool
 tail_file_is(const struct tail_file *f, dev_t dev, ino_t ino)
 {
-	return f->at.dev == dev && f->at.ino == ino;
+	return f->dev == dev && f->ino == ino;
 }

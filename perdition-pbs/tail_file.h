@@ -19,16 +19,16 @@
 #include "common/slice.h"
 
 #define TAIL_LINE_MAX 16384 /* bytes; longer lines are skipped */
-#define TAIL_MARK_MAX 64
+#define TAIL_MARK_MAX 512   /* bytes: some whole lines, with their stamps */
 
 /* Where reading goes on; kept across restarts, so without pointers. */
 struct tail_position {
 	uint64_t dev, ino;
-	uint64_t offset;  /* of the first byte not yet dealt with */
-	uint8_t skipping; /* it lies inside a line that is left out */
-	uint8_t mark_n;
-	uint8_t zero[6];
-	char mark[TAIL_MARK_MAX]; /* the bytes before offset */
+	uint64_t offset;   /* of the first byte not yet dealt with */
+	uint64_t mark_sum; /* of the mark_n bytes before offset */
+	uint16_t mark_n;
+	uint8_t skipping; /* offset lies inside a line that is left out */
+	uint8_t zero[5];
 };
 
 struct tail_file;
@@ -44,8 +44,8 @@ void tail_file_close(struct tail_file **);
 int tail_file_seek_end(struct tail_file *);
 
 /*
- * Goes where p says, if the file holds p's mark there.  false: it does not,
- * and nothing has changed.
+ * Goes where p says, if the bytes before that are those of p's mark.  false: it
+ * does not, and nothing has changed.
  */
 bool tail_file_resume(struct tail_file *, const struct tail_position *p);
 

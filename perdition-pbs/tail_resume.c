@@ -19,6 +19,7 @@
 #include "common/banned.h"
 
 #define SAVED_MAX 16
+#define RECOGNISABLE 32 /* bytes of a mark, to know a copy by */
 #define SIBLINGS_MAX 64 /* mail.log.1, mail.log-20261122 ... */
 
 struct sibling {
@@ -58,7 +59,7 @@ static bool
 resume_copy(struct search *s, struct tail_file *f)
 {
 	for (size_t i = 0; i < s->saved_n; i++) {
-		if (s->found[i] || s->saved[i].mark_n < TAIL_MARK_MAX / 2)
+		if (s->found[i] || s->saved[i].mark_n < RECOGNISABLE)
 			continue;
 		if (tail_file_resume(f, &s->saved[i])) {
 			s->found[i] = true;

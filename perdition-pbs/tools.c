@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "perdition-pbs/control.h"
+#include "perdition-pbs/dbfile.h"
 #include "perdition-pbs/relay_file.h"
 #include "perdition-pbs/setenv.h"
 
@@ -24,6 +26,7 @@
 #define PROGRAM "perdition-pbs"
 #define EXIT_NOT_THERE 1
 #define EXIT_TRY_LATER 111
+#define PUBLISH_MS 5000
 
 static int
 status_of(const struct err *err)
@@ -174,21 +177,61 @@ tools_list(const struct pbs_config *c, int argc, char *const args[])
 /* 1 by a daemon, 0 no daemon keeps this database, -1 with err. */
 static int
 by_daemon(const struct pbs_config *c, const struct relay_request *q,
-    struct relay_result *res, struct err *err)
+    struct relay_result *res, char prefix[RELAY_PREFIX_MAX], struct err *err)
 {
 	int ret = 0;
 
 	if (c->control_path != NULL)
-		ret = control_ask(c->control_path, c->db_path, q, res, err);
+		ret = control_ask(
+		    c->control_path, c->db_path, q, res, prefix, err);
 	/* Not to be looked into by us: the file's own permissions will tell
 	 * whether it may be changed. */
 	if (ret == -1 && err->code == EACCES && !c->wants_state)
 		ret = 0;
 	if (ret == 0 && c->socket[0] != '\0')
-		ret = control_ask(c->socket, c->db_path, q, res, err);
+		ret = control_ask(c->socket, c->db_path, q, res, prefix, err);
 	if (ret == -1 && err->code == EACCES && !c->wants_socket)
 		ret = 0;
 	return ret;
+}
+
+/*
+ * The daemon has it in memory at once, and in the file when no reader holds
+ * that: whoever calls a tool may go on to ask an MTA, so the file is waited
+ * for.  Whether each key is there (or is not).
+ */
+static bool
+is_published(const struct pbs_config *c, const struct relay_request *q,
+    const char *prefix)
+{
+	struct err err;
+	struct dbfile_reader *r = dbfile_read_open(c->db_path, 0, &err);
+	bool all = r != NULL;
+
+	for (size_t i = 0; all && i < q->n; i++) {
+		struct relay_spellings s;
+		char value[DBFILE_VALUE_MAX];
+		size_t n;
+
+		relay_key_spell(&q->keys[i], prefix, &s);
+		all = dbfile_get(r, slice_str(s.text[0]), value, &n, &err) ==
+		      (q->op == RELAY_INSERT ? 1 : 0);
+	}
+	dbfile_read_close(&r);
+	return all;
+}
+
+static int
+await_published(
+    const struct pbs_config *c, const struct relay_request *q, struct err *err)
+{
+	for (int waited = 0; waited < PUBLISH_MS; waited += 2) {
+		if (is_published(c, q, prefix))
+			return 1;
+		poll(NULL, 0, 2);
+	}
+	return err_set(err, ETIMEDOUT,
+	    "%s: the daemon knows, but has not written it yet", c->db_path);
 }
 
 static int
@@ -207,12 +250,15 @@ by_hand(const struct pbs_config *c, const struct relay_request *q,
 static int
 change(const struct pbs_config *c, const struct relay_request *q)
 {
+	char prefix[RELAY_PREFIX_MAX] = ""; /* the daemon's */
 	struct relay_result res = { 0 };
 	struct err err;
-	int ret = by_daemon(c, q, &res, &err);
+	int ret = by_daemon(c, q, &res, prefix, &err);
 
 	if (ret == 0)
 		ret = by_hand(c, q, &res, &err);
+	else if (ret == 1 && res.refused == 0 && q->n > 0)
+		ret = await_published(c, q, prefix, &err);
 	if (ret == -1)
 		return fail(&err);
 	if (res.refused > 0) {

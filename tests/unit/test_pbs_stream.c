@@ -47,7 +47,7 @@ on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 		return control_reply_error("malformed", out);
 	if (strcmp(w->request.db, "/x.db") != 0)
 		return control_reply_other(out);
-	return control_reply_ok(&res, out);
+	return control_reply_ok(&res, "pop:", out);
 }
 
 static struct world *
@@ -215,7 +215,7 @@ START_TEST(control_lines)
 	n = control_write(RELAY_INSERT, "/x.db", 33, &k, line, sizeof(line));
 	say(w, fd, line, (size_t)n);
 	ck_assert_int_gt(answer(fd, got, sizeof(got)), 0);
-	ck_assert_str_eq(got, "ok 7 1\n");
+	ck_assert_str_eq(got, "ok 7 1 \"pop:\"\n");
 	ck_assert_int_eq(w->request.q.op, RELAY_INSERT);
 	ck_assert_uint_eq(w->request.q.timeout, 33);
 	ck_assert(relay_key_eq(&w->request.key, &k));

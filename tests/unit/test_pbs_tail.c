@@ -257,6 +257,25 @@ START_TEST(resumes)
 }
 END_TEST
 
+START_TEST(marked)
+{
+	struct world *w = begin();
+
+	append("log", "old\nold too\n");
+	w->saved_n = tail_mark(scratch_path("log"), w->saved);
+	append("log", "one\n");
+	start(w);
+	expect(w, "one\n");
+	stop(w);
+	unlink(scratch_path("log"));
+	w->saved_n = tail_mark(scratch_path("log"), w->saved);
+	append("log", "two\n");
+	start(w);
+	expect(w, "two\n");
+	end(w);
+}
+END_TEST
+
 /* Two rotations and a new log while nobody looked. */
 START_TEST(resumes_after_rename)
 {
@@ -344,6 +363,7 @@ main(void)
 	tcase_add_test(t, deleted);
 	tcase_add_test(t, not_lines);
 	tcase_add_test(t, resumes);
+	tcase_add_test(t, marked);
 	tcase_add_test(t, resumes_after_rename);
 	tcase_add_test(t, resumes_after_copytruncate);
 	tcase_add_test(t, unreadable);
