@@ -241,10 +241,14 @@ written(int n)
 static size_t
 write_v4(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
-	const unsigned char *b = a->ip.s6_addr + 12;
+	size_t n = 0;
 
-	return written(snprintf(
-	    out, ADDR_TEXT_MAX, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]));
+	for (size_t i = 12; i < 16; i++) {
+		n += slice_put_u64(out + n, a->ip.s6_addr[i]);
+		out[n++] = '.';
+	}
+	out[--n] = '\0';
+	return n;
 }
 
 size_t
@@ -265,11 +269,18 @@ size_t
 addr_write_port(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	char ip[ADDR_TEXT_MAX];
-	size_t n = addr_write_ip(a, ip);
-	bool v4 = addr_is_v4(a);
+	size_t n;
 
-	return written(snprintf(out, ADDR_TEXT_MAX, "%s%.*s%s:%u",
-	    v4 ? "" : "[", (int)n, ip, v4 ? "" : "]", (unsigned int)a->port));
+	if (addr_is_v4(a)) {
+		n = write_v4(a, out);
+		out[n++] = ':';
+		n += slice_put_u64(out + n, a->port);
+		out[n] = '\0';
+		return n;
+	}
+	addr_write_ip(a, ip);
+	return written(
+	    snprintf(out, ADDR_TEXT_MAX, "[%s]:%u", ip, (unsigned int)a->port));
 }
 
 size_t

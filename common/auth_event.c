@@ -14,8 +14,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -74,19 +72,17 @@ put_str(struct out *o, const char *s)
 static void
 put_u64(struct out *o, uint64_t v)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRIu64, v);
+	char text[SLICE_U64_MAX];
 
-	put(o, slice_make(text, (size_t)n));
+	put(o, slice_make(text, slice_put_u64(text, v)));
 }
 
 static void
 put_i64(struct out *o, int64_t v)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRId64, v);
-
-	put(o, slice_make(text, (size_t)n));
+	if (v < 0)
+		put_str(o, "-");
+	put_u64(o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 static void

@@ -254,7 +254,7 @@ append_log_field(struct line *line, const struct log_field *field)
 	case LOG_FIELD_SLICE:
 		return append_field(line, field->key, field->v.slice);
 	case LOG_FIELD_U64:
-		n = snprintf(text, sizeof(text), "%" PRIu64, field->v.u64);
+		n = (int)slice_put_u64(text, field->v.u64);
 		break;
 	case LOG_FIELD_I64:
 		n = snprintf(text, sizeof(text), "%" PRId64, field->v.i64);

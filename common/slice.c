@@ -111,3 +111,17 @@ slice_u64(struct slice s, uint64_t max, uint64_t *v)
 	*v = sum;
 	return 0;
 }
+
+size_t
+slice_put_u64(char out[SLICE_U64_MAX], uint64_t v)
+{
+	char digits[SLICE_U64_MAX];
+	size_t n = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while ((v /= 10) != 0);
+	for (size_t i = 0; i < n; i++)
+		out[i] = digits[n - 1 - i];
+	return n;
+}

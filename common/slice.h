@@ -79,4 +79,11 @@ char *slice_dup(struct slice s);
  */
 int slice_u64(struct slice s, uint64_t max, uint64_t *v);
 
+/*
+ * The decimal digits of v, without a NUL: SLICE_U64_MAX bytes at most; how
+ * many.  For the lines of every login, where snprintf(3) shows in profiles.
+ */
+#define SLICE_U64_MAX 20
+size_t slice_put_u64(char out[SLICE_U64_MAX], uint64_t v);
+
 #endif

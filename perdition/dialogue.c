@@ -30,7 +30,7 @@
 int
 dialogue_open(struct session *s)
 {
-	struct login *l = calloc(1, sizeof(*l));
+	struct login *l = session_login(s->env);
 
 	s->login = l;
 	if (l != NULL)

@@ -16,7 +16,8 @@
 
 #include "common/banned.h"
 
-#define SPARE_BUFS 64     /* kept for the next login; 16 KiB each */
+#define SPARE_BUFS 256    /* kept for the next login; 16 KiB each */
+#define SPARE_LOGINS 64   /* the same */
 #define ANNOUNCE_STEP 256 /* sessions in one turn of the loop */
 #define SESSION_OF(p, member)                                                  \
 	((struct session *)(void *)((char *)(p)-offsetof(                      \
@@ -25,6 +26,8 @@
 struct session_spares {
 	struct buf *buf[SPARE_BUFS];
 	size_t n;
+	struct login *login[SPARE_LOGINS];
+	size_t logins;
 };
 
 static void session_dispatch(struct session *, const struct event *);
@@ -75,6 +78,26 @@ session_buf_return(struct session_env *env, struct buf **bp)
 	*bp = NULL;
 }
 
+struct login *
+session_login(struct session_env *env)
+{
+	if (env->spares->logins > 0)
+		return env->spares->login[--env->spares->logins];
+	return calloc(1, sizeof(struct login));
+}
+
+static void
+login_return(struct session_env *env, struct login **lp)
+{
+	secret_wipe(*lp, sizeof(**lp));
+	if (env->spares->logins == SPARE_LOGINS) {
+		free(*lp);
+	} else {
+		env->spares->login[env->spares->logins++] = *lp;
+	}
+	*lp = NULL;
+}
+
 /* --- life --------------------------------------------------------------- */
 
 int
@@ -95,6 +118,8 @@ session_env_clear(struct session_env *env)
 {
 	while (env->spares != NULL && env->spares->n > 0)
 		buf_destroy(&env->spares->buf[--env->spares->n]);
+	while (env->spares != NULL && env->spares->logins > 0)
+		free(env->spares->login[--env->spares->logins]);
 	free(env->spares);
 	env->spares = NULL;
 	free(env->scratch);
@@ -140,8 +165,7 @@ session_login_free(struct session *s)
 		s->listener->protocol->client_destroy(&l->client);
 	session_buf_return(s->env, &l->in);
 	session_buf_return(s->env, &l->out);
-	free(l);
-	s->login = NULL;
+	login_return(s->env, &s->login);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "perdition/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include "common/banned.h"
 
 #define ACCEPTS_A_TURN 32 /* so that living sessions get their turn */
+#define LARGE 4096        /* bytes: mapped by itself, not in the heap */
 #define NO_FILES_MS 100   /* pause in accepting when descriptors run out */
 #define NO_FILES_LOG_MS 60000
 
@@ -356,6 +358,10 @@ init(struct worker *w, const struct config *config, unsigned int slot,
 {
 	struct session_env *env = &w->env;
 
+	/* What a login needs comes and goes; what a session keeps is small and
+	 * stays.  Apart from each other, the former goes back to the system
+	 * after a storm of logins. */
+	mallopt(M_MMAP_THRESHOLD, LARGE);
 	env->config = config;
 	env->slot = slot;
 	env->connect =
