@@ -271,7 +271,8 @@ read_answer(int fd, const char *path, struct relay_result *res,
 
 static int
 ask_one(int fd, const char *path, const char *db, const struct relay_request *q,
-    const struct relay_key *key, struct relay_result *res, struct err *err)
+    const struct relay_key *key, struct relay_result *res,
+    char prefix[RELAY_PREFIX_MAX], struct err *err)
 {
 	char line[AUTH_LINE_MAX];
 	long n = control_write(q->op, db, q->timeout, key, line, sizeof(line));

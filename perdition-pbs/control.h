@@ -41,8 +41,9 @@ int control_parse(struct slice line, struct control_request *r);
 long control_write(enum relay_op, const char *db, unsigned int timeout,
     const struct relay_key *key, char *out, size_t cap);
 
-size_t control_reply_ok(
-    const struct relay_result *, char out[CONTROL_REPLY_MAX]);
+/* prefix: what the daemon's keys begin with; a tool may not know. */
+size_t control_reply_ok(const struct relay_result *, const char *prefix,
+    char out[CONTROL_REPLY_MAX]);
 size_t control_reply_other(char out[CONTROL_REPLY_MAX]);
 size_t control_reply_error(const char *text, char out[CONTROL_REPLY_MAX]);
 

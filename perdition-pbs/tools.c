@@ -222,8 +222,8 @@ is_published(const struct pbs_config *c, const struct relay_request *q,
 }
 
 static int
-await_published(
-    const struct pbs_config *c, const struct relay_request *q, struct err *err)
+await_published(const struct pbs_config *c, const struct relay_request *q,
+    const char *prefix, struct err *err)
 {
 	for (int waited = 0; waited < PUBLISH_MS; waited += 2) {
 		if (is_published(c, q, prefix))
