@@ -190,12 +190,15 @@ class Dialogue(PairTestCase):
             self.assertNotIn("secret", line)
 
     def test_many_at_once(self):
-        number = 40 if sanitized() else 200
-        held = [self.imap() for _ in range(number)]
-        for client in held:
-            client.send(b"a LOGIN alice secret\r\n")
-        for client in held:
-            self.assertRegex(client.finish(b"a")[0], rb"^OK ")
+        held = []
+        # More than 64 logins of one user under way are taken for a loop.
+        for _ in range(1 if sanitized() else 4):
+            more = [self.imap() for _ in range(50)]
+            for client in more:
+                client.send(b"a LOGIN alice secret\r\n")
+            for client in more:
+                self.assertRegex(client.finish(b"a")[0], rb"^OK ")
+            held += more
         for client in held:
             client.send(b"b NOOP\r\n")
         for client in held:
