@@ -270,7 +270,27 @@ generation_start(struct generation *gen, struct err *err)
 	unsigned int i;
 
 	for (i = 0; (p = nth_post(gen, i)) != NULL; i++) {
-		if (post_fill(p, err) == -1)
+		if (p->role != ROLE_WORKER && post_fill(p, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+generation_go_on(struct generation *gen, struct err *err)
+{
+	struct post *p;
+	unsigned int i;
+
+	for (i = 0; (p = nth_post(gen, i)) != NULL; i++) {
+		if (p->role != ROLE_WORKER && p->state != POST_READY)
+			return 0;
+	}
+	if (gen->workers_started)
+		return 0;
+	gen->workers_started = true;
+	for (i = 0; (p = nth_post(gen, i)) != NULL; i++) {
+		if (p->role == ROLE_WORKER && post_fill(p, err) == -1)
 			return -1;
 	}
 	return 0;

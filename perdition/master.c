@@ -218,11 +218,19 @@ void
 master_post_ready(struct post *p)
 {
 	struct master *m = p->master;
+	struct generation *gen = p->gen;
+	struct err err;
 
-	if (m->state == MASTER_STARTING && generation_ready(m->current))
+	if (!(m->state == MASTER_STARTING && gen == m->current) &&
+	    !(m->state == MASTER_RELOADING && gen == m->next))
+		return;
+	if (generation_go_on(gen, &err) == -1)
+		master_start_failed(m, gen, err.msg, EX_OSERR);
+	else if (!generation_ready(gen))
+		return;
+	else if (m->state == MASTER_STARTING)
 		started(m);
-	else if (m->state == MASTER_RELOADING && m->next != NULL &&
-		 generation_ready(m->next))
+	else
 		reload_commit(m);
 }
 

@@ -71,6 +71,7 @@ struct generation {
 	struct post **lookups; /* lookup_count */
 	struct post *log;
 	bool keep_workers; /* those of the current one will be taken over */
+	bool workers_started;
 };
 
 enum master_state {
@@ -133,8 +134,14 @@ struct generation *generation_create(
 /* All posts must be empty. */
 void generation_destroy(struct generation **);
 
-/* 0, or -1 with err, some posts perhaps filled. */
+/*
+ * All but the workers: they take clients at once, and a client must not lose
+ * its connection because a map cannot be opened.  0, or -1 with err, some posts
+ * perhaps filled.
+ */
 int generation_start(struct generation *, struct err *);
+/* The workers, once all others are ready; else nothing.  Errors as above. */
+int generation_go_on(struct generation *, struct err *);
 bool generation_ready(const struct generation *);
 /* The first that is not ready, for a message; NULL when all are. */
 const struct post *generation_late(const struct generation *);
