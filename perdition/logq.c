@@ -253,7 +253,7 @@ on_prepare(uv_prepare_t *handle)
 	 * woken for each. */
 	if (batch_empty(q->batches[0]))
 		return;
-	if (uv_now(q->loop) < q->sent_at + GATHER_MS) {
+	if (q->used == 1 && uv_now(q->loop) < q->sent_at + GATHER_MS) {
 		if (!uv_is_active((uv_handle_t *)q->gather))
 			uv_timer_start(q->gather, on_gathered, GATHER_MS, 0);
 		return;
