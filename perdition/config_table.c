@@ -263,8 +263,8 @@ static const struct option_def defs[] = {
 	/* --- what clients are told ------------------------------------------ */
 	{ .name = "no_bind_banner", .letter = 'B', .type = &option_bool,
 	    .offset = FIELD(no_bind_banner), .group = G_DIALOGUE,
-	    .help = "Greet with the host's own name instead of the name or "
-		"address that the client connected to." },
+	    .help = "Greet with the host's own name instead of the address "
+		"that the client connected to." },
 	{ .name = "capability", .letter = 'I', .type = &option_string,
 	    .offset = FIELD(capability), .dflt = "", .group = G_DIALOGUE,
 	    .help = "Deprecated. Use imap_capability, pop_capability or "

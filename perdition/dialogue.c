@@ -148,12 +148,8 @@ dialogue_greet(struct session *s)
 		return SESSION_CLOSED;
 	/* A name of the local address would need a resolver: the address
 	 * itself is as good for telling hosts apart. */
-	name = slice_str(c->host);
-	if (!c->no_bind_banner && s->listener->addr.port != 0 &&
-	    !s->listener->any_family) {
-		addr_write_ip(&s->local_addr, host);
-		name = slice_str(host);
-	}
+	addr_write_ip(&s->local_addr, host);
+	name = slice_str(c->no_bind_banner ? c->host : host);
 	s->listener->protocol->client_greet(s->login->client, name, out);
 	if (flush(s) == -1)
 		return SESSION_CLOSED;
