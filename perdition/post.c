@@ -21,7 +21,7 @@
 
 #define QUICK_MS 2000u /* who dies sooner than this may do so for ever */
 #define BACKOFF_FIRST_MS 100u
-#define BACKOFF_MAX_MS 10000u
+#define BACKOFF_MAX_MS 2000u
 
 struct post *
 post_create(struct generation *gen, enum role role, unsigned int index,
@@ -286,7 +286,8 @@ after_death(struct post *p, int64_t status, int sig)
 	struct master *m = p->master;
 	char text[640];
 
-	if (p->leaving) {
+	/* SIGKILL is what on_kill() sends. */
+	if (p->leaving && (sig == 0 || sig == SIGKILL)) {
 		log_event(LOG_DEBUG, "ended",
 		    LOG_STR("role", role_name(p->role)),
 		    LOG_U64("number", p->index));
@@ -296,6 +297,8 @@ after_death(struct post *p, int64_t status, int sig)
 	log_event(LOG_ERR, "died", LOG_STR("role", role_name(p->role)),
 	    LOG_U64("number", p->index), LOG_I64("status", status),
 	    LOG_I64("signal", sig), LOG_STR("text", text));
+	if (p->leaving)
+		return;
 	if (is_awaited(p)) {
 		p->leaving = true;
 		master_start_failed(m, p->gen, text,
