@@ -79,6 +79,14 @@ def main():
     from_sample = run("--dump_config", "--config_file=" +
                       os.path.join(TOP, "doc", "perdition.conf"),
                       "--protocol=POP3")
+    # The values in its comments too, but for places, which depend on --prefix.
+    with open("sample.conf", "w", encoding="ascii") as f:
+        for name, value in sample_values.items():
+            if not value.startswith("/") and name not in aliases:
+                f.write("%s %s\n" % (name, value))
+    spelt_out = run("--dump_config", "--config_file=sample.conf")
+    os.unlink("sample.conf")
+    check(spelt_out == again, "the sample's values are not the defaults")
     check(from_sample == again, "the sample file does not give the defaults")
     return 1 if failures else 0
 
