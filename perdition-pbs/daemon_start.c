@@ -74,7 +74,8 @@ open_log(struct daemon *d)
 
 	d->dest = logdest_open(d->config.log_facility, NULL, &err);
 	if (d->dest == NULL)
-		return fail(&err, EX_CANTCREAT);
+		return fail(
+		    &err, err.code == EINVAL ? EX_CONFIG : EX_CANTCREAT);
 	log_set_sink(sink, d->dest);
 	daemon_log_level(&d->config);
 	if (d->config.log_file[0] != '\0')
@@ -278,7 +279,12 @@ go_background(struct daemon *d)
 	if (d->config.no_daemon || logdest_is_stdio(d->config.log_facility))
 		return 0;
 	d->ready_fd = process_background(&err);
-	return d->ready_fd == -1 ? fail(&err, EX_OSERR) : 0;
+	if (d->ready_fd == -1)
+		return fail(&err, EX_OSERR);
+	/* So that no file system is kept busy; HUP has to find the file. */
+	if (d->config.config_file[0] == '/' && chdir("/") == -1)
+		errno = 0;
+	return 0;
 }
 
 static int

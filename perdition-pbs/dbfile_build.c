@@ -25,8 +25,9 @@
 #define RECORD_BYTES 80 /* on disk, generously */
 #define MODE 0644       /* Sendmail judges by the mode bits alone */
 
-/* How long a rewriter of the file itself may wait for its readers. */
-#define LOCK_WAIT_MS 5000
+/* A rewriter of the file itself has to wait for its readers, if for no more
+ * than a moment where it must not wait. */
+#define LOCK_WAIT_MS 20
 
 struct dbfile_builder {
 	char *path;
@@ -37,6 +38,7 @@ struct dbfile_builder {
 	char *tmp;  /* the other name */
 	int tmp_fd; /* on it, locked against a second builder; -1: in place */
 	int old_fd; /* on what has the name now, or -1 */
+	unsigned int wait_ms;
 	struct stat old;
 };
 
@@ -180,7 +182,7 @@ rewrite_in_place(struct dbfile_builder *b)
 
 	if (b->plan->in_place != NULL)
 		*b->plan->in_place = true;
-	if (dbfile_flock(b->old_fd, LOCK_EX, LOCK_WAIT_MS) == -1)
+	if (dbfile_flock(b->old_fd, LOCK_EX, b->wait_ms) == -1)
 		return fail(b, b->path, errno);
 	ret = fill(b, b->path);
 	if (ret == -1)
@@ -226,6 +228,7 @@ dbfile_build_begin(const char *path, unsigned int wait_ms, struct err *err)
 		return NULL;
 	}
 	b->err = err;
+	b->wait_ms = wait_ms > LOCK_WAIT_MS ? wait_ms : LOCK_WAIT_MS;
 	b->tmp_fd = b->old_fd = -1;
 	b->path = strdup(path);
 	b->tmp = tmp_name(path);

@@ -60,8 +60,6 @@ process_background(struct err *err)
 	}
 	close(fd[0]);
 	setsid();
-	if (chdir("/") == -1)
-		errno = 0; /* only keeps a file system from being unmounted */
 	return fd[1];
 }
 

@@ -10,10 +10,10 @@
 #include "common/err.h"
 
 /*
- * Goes into the background.  The parent stays until the child calls
- * process_ready() (and exits 0) or ends (and exits with its status), so that
- * who starts the daemon learns whether it runs.  Returns in the child alone:
- * the descriptor for process_ready(), or -1 with err.
+ * Goes into the background (with its directory).  The parent stays until the
+ * child calls process_ready() (and exits 0) or ends (and exits with its
+ * status), so that who starts the daemon learns whether it runs.  Returns in
+ * the child alone: the descriptor for process_ready(), or -1 with err.
  */
 int process_background(struct err *);
 

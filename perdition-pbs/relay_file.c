@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "perdition-pbs/guard.h"
 #include "perdition-pbs/journal.h"
 
 #include "common/banned.h"
 
 #define WAIT_MS 5000         /* for another tool, or an MTA */
+#define READ_SECONDS 60      /* for millions of entries */
 #define NO_LIMIT 1000000000u /* max_new_per_second: a tool is no flood */
 
 /* --- writing ------------------------------------------------------------- */
@@ -96,30 +98,72 @@ relay_file_parse(struct slice key, struct slice value, const char *prefix,
 	return slice_eq(key, slice_str(s.text[0]));
 }
 
+struct reading {
+	const char *path, *prefix;
+	struct relay_store *store;
+	int64_t now, limit;
+	struct err *err;
+	int ret; /* until the end has come: -1 */
+};
+
+/* What the child sends: entries, then how it ended. */
+struct item {
+	struct relay_entry e;
+	bool last;
+	int ret; /* of the last */
+	struct err err;
+};
+
+static void
+read_in_child(void *arg, FILE *out)
+{
+	struct reading *r = arg;
+	struct item end = { .last = true, .ret = -1 }, item;
+	struct slice key, value;
+	struct dbfile_reader *reader =
+	    dbfile_read_open(r->path, WAIT_MS, &end.err);
+
+	memset(&item, 0, sizeof(item));
+	if (reader != NULL) {
+		while ((end.ret = dbfile_each(
+			    reader, &key, &value, &end.err)) == 1)
+			if (relay_file_parse(key, value, r->prefix, &item.e) &&
+			    item.e.expires > r->now)
+				fwrite(&item, sizeof(item), 1, out);
+	}
+	fwrite(&end, sizeof(end), 1, out);
+}
+
+static void
+take_items(void *arg, FILE *in)
+{
+	struct reading *r = arg;
+	struct item item;
+
+	while (fread(&item, sizeof(item), 1, in) == 1) {
+		if (item.last) {
+			r->ret = item.ret;
+			*r->err = item.err;
+			return;
+		}
+		if (item.e.expires > r->limit)
+			item.e.expires = r->limit;
+		if (relay_store_touch(r->store, &item.e, r->now) == -1) {
+			err_set(r->err, errno, "%s", strerror(errno));
+			return;
+		}
+	}
+	err_set(r->err, EINVAL, "%s: damaged", r->path);
+}
+
 int
 relay_file_read(const char *path, const char *prefix, struct relay_store *store,
     int64_t now, int64_t limit, struct err *err)
 {
-	struct dbfile_reader *r = dbfile_read_open(path, WAIT_MS, err);
-	struct slice key, value;
-	struct relay_entry e;
-	int ret;
+	struct reading r = { path, prefix, store, now, limit, err, -1 };
+	struct guard_work w = { read_in_child, take_items, &r, READ_SECONDS };
 
-	if (r == NULL)
-		return -1;
-	while ((ret = dbfile_each(r, &key, &value, err)) == 1) {
-		if (!relay_file_parse(key, value, prefix, &e) ||
-		    e.expires <= now)
-			continue;
-		if (e.expires > limit)
-			e.expires = limit;
-		if (relay_store_touch(store, &e, now) == -1) {
-			ret = err_set(err, errno, "%s", strerror(errno));
-			break;
-		}
-	}
-	dbfile_read_close(&r);
-	return ret;
+	return guard_run(&w, err) == -1 ? -1 : r.ret;
 }
 
 /* --- changing ------------------------------------------------------------ */
@@ -225,6 +269,10 @@ relay_file_change(const struct relay_file_config *c,
 	}
 	if (c->journal != NULL) {
 		r.journal = journal_open(c->journal, false, WAIT_MS / 10, err);
+		if (r.journal == NULL && err->code == EWOULDBLOCK)
+			err_set(err, EWOULDBLOCK,
+			    "%s: kept by a daemon that does not answer",
+			    c->path);
 		if (r.journal == NULL && err->code != ENOENT)
 			goto out;
 	}

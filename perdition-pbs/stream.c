@@ -350,6 +350,6 @@ stream_destroy(struct stream **sp)
 		peer_close(s->peers);
 	uv_poll_stop(&s->poll);
 	unlink(s->path); /* else the next daemon finds nobody there */
-	close(fd);
 	uv_close((uv_handle_t *)&s->poll, on_stream_closed);
+	close(fd);
 }

@@ -250,6 +250,56 @@ START_TEST(roomy)
 }
 END_TEST
 
+/* Bytes changed at random, cut short: an answer in time, whatever it is. */
+START_TEST(damaged)
+{
+	static char whole[1 << 18];
+	struct relay_store *s = relay_store_create();
+	struct relay_rule rule = { .v4_mask = 32, .v6_mask = 64 };
+	uint64_t x = 88172645463325252u;
+	struct addr a;
+	size_t n;
+	FILE *f;
+
+	scratch_make();
+	for (int i = 0; i < 300; i++) {
+		char text[40];
+
+		snprintf(text, sizeof(text), "10.0.%d.%d", i >> 8, i & 255);
+		put(s, text, 1234567890);
+	}
+	write_file(s, "");
+	f = fopen(scratch_path("x.db"), "r");
+	n = fread(whole, 1, sizeof(whole), f);
+	fclose(f);
+	addr_parse_ip(SLICE("10.0.0.7"), &a);
+	for (int round = 0; round < 100; round++) {
+		static char bad[sizeof(whole)];
+		struct relay_store *back = relay_store_create();
+
+		memcpy(bad, whole, n);
+		for (int i = 0; i < 1 + round * 3; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			/* Half of them in the first pages. */
+			bad[x % (i % 2 == 0 ? 8192 : n)] = (char)(x >> 40);
+		}
+		scratch_write(
+		    "x.db", "w", bad, round % 4 == 0 ? 4096 * (1 + x % 20) : n);
+		relay_file_read(
+		    scratch_path("x.db"), "", back, 0, INT64_MAX / 2, &err);
+		ck_assert_uint_le(relay_store_count(back), 300);
+		setenv_may_relay(scratch_path("x.db"), "", &rule, &a, 0, &err);
+		relay_store_destroy(&back);
+	}
+	write_file(s, "");
+	ck_assert_str_eq(get("10.0.0.7"), "1234567890");
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 /* --- kill -9 while changing, then a daemon's start ----------------------- */
 
 static void
@@ -440,6 +490,7 @@ main(void)
 	tcase_add_test(t, no_room);
 	tcase_add_loop_test(t, unreadable, 0, COUNT(bad_files));
 	tcase_add_test(t, roomy);
+	tcase_add_test(t, damaged);
 	tcase_add_test(t, killed);
 	tcase_add_test(t, on_the_file_alone);
 	tcase_add_test(t, who_sets_relayclient);
