@@ -107,7 +107,7 @@ struct session {
 
 /* --- session.c ---------------------------------------------------------- */
 
-struct buf *session_buf(struct session_env *); /* empty; NULL with errno */
+struct buf *session_buf(struct session_env *);     /* empty; NULL with errno */
 struct login *session_login(struct session_env *); /* all zero; NULL */
 void session_buf_return(struct session_env *, struct buf **);
 /* The login is over, well or not: wipes what belonged to this attempt. */
