@@ -135,13 +135,13 @@ START_TEST(many_counts)
 {
 	uint32_t i;
 
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 10000; i++) {
 		uint64_t h = shared_hash(
 		    s, SLICE("n"), slice_make((const char *)&i, sizeof(i)));
 
 		ck_assert_uint_eq(shared_count_add(s, 3, h, 1), 1);
 	}
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 10000; i++) {
 		uint64_t h = shared_hash(
 		    s, SLICE("n"), slice_make((const char *)&i, sizeof(i)));
 
