@@ -25,6 +25,7 @@
 
 #include "common/banned.h"
 
+#define BACKLOG 4096      /* connections that may wait in a socket */
 #define ACCEPTS_A_TURN 32 /* so that living sessions get their turn */
 #define LARGE 4096        /* bytes: mapped by itself, not in the heap */
 #define NO_FILES_MS 100   /* pause in accepting when descriptors run out */
@@ -175,13 +176,11 @@ start(struct worker *w, size_t listener, int fd,
 }
 
 static void
-socket_ready(struct loop_io *io, unsigned int events)
+accept_some(struct socket *s, int most)
 {
-	struct socket *s = (struct socket *)io;
 	struct worker *w = s->worker;
 
-	(void)events;
-	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+	for (int i = 0; i < most; i++) {
 		struct sockaddr_storage peer;
 		socklen_t n = sizeof(peer);
 		int fd = accept4(s->fd, (struct sockaddr *)&peer, &n,
@@ -197,6 +196,23 @@ socket_ready(struct loop_io *io, unsigned int events)
 		if (errno != EINTR && errno != ECONNABORTED)
 			return;
 	}
+}
+
+static void
+socket_ready(struct loop_io *io, unsigned int events)
+{
+	(void)events;
+	accept_some((struct socket *)io, ACCEPTS_A_TURN);
+}
+
+/* Who waits in a socket that the configuration has no more would be reset
+ * when its last holder closes it. */
+static void
+accept_waiting(struct worker *w)
+{
+	for (size_t i = 0; i < w->socket_count; i++)
+		if (w->sockets[i].open)
+			accept_some(&w->sockets[i], BACKLOG);
 }
 
 static void
@@ -264,6 +280,7 @@ drain_over(struct loop_timer *t)
 static void
 drain(struct worker *w, uint32_t seconds)
 {
+	accept_waiting(w);
 	stop_accepting(w);
 	w->draining = true;
 	log_event(LOG_INFO, "drain", LOG_U64("sessions", w->env.count),
