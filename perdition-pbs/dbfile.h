@@ -32,7 +32,8 @@
 typedef bool dbfile_next(void *arg, struct slice *key, struct slice *value);
 
 struct dbfile_plan {
-	size_t records; /* expected now; the file is laid out for twice that */
+	size_t records; /* that next will give; room is made for half as many
+			   more */
 	uid_t uid;      /* the file's owner, or (uid_t)-1: whoever makes it */
 	gid_t gid;
 	bool *in_place; /* set when the directory allowed no rename; or NULL */

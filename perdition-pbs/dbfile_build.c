@@ -82,7 +82,7 @@ announce(size_t records)
 static int
 fill(struct dbfile_builder *b, const char *path)
 {
-	size_t records = 2 * b->plan->records;
+	size_t records = b->plan->records + b->plan->records / 2;
 	struct slice key, value;
 	DB *db = NULL;
 	int ret, closed;

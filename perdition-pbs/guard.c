@@ -21,7 +21,12 @@ work_in_child(const struct guard_work *w, int fd)
 {
 	static const struct rlimit none = { 0, 0 };
 	FILE *out = fdopen(fd, "w");
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
+	/* Its last words are for nobody: an SMTP server's standard error may
+	 * be the client. */
+	if (null != -1)
+		dup2(null, STDERR_FILENO);
 	setrlimit(RLIMIT_CORE, &none);
 	/* Where a page says that there are millions of others, Berkeley DB
 	 * makes them up and puts them into a temporary file. */

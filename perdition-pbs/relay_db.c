@@ -37,9 +37,10 @@ struct relay_db {
 	struct dbfile *file; /* NULL: not open */
 	struct relay_key *queue;
 	size_t n, cap;
-	bool urgent;      /* something in the queue is */
-	bool anew;        /* the queue does not matter: make the file anew */
-	bool failed;      /* and it was said */
+	size_t records; /* in the file, and rewritten there since it was made */
+	bool urgent;    /* something in the queue is */
+	bool anew;      /* the queue does not matter: make the file anew */
+	bool failed;    /* and it was said */
 	bool denied_said; /* that the directory allows no rename */
 	uv_loop_t *loop;
 	uv_timer_t timer;    /* while it runs, flushing waits for it */
@@ -91,6 +92,7 @@ relay_db_rebuild(struct relay_db *d, struct err *err)
 	}
 	d->anew = false;
 	d->n = 0;
+	d->records = relay_file_records(d->store, d->cfg.prefix);
 	d->urgent = false;
 	d->busy_since = 0;
 	d->file = dbfile_open(d->cfg.path, err);
@@ -146,6 +148,8 @@ write_key(
 	if (e != NULL)
 		n = snprintf(digits, sizeof(digits), "%" PRId64, e->expires);
 	relay_key_spell(k, d->cfg.prefix, &s);
+	if (e != NULL)
+		d->records += s.n;
 	for (size_t i = 0; i < s.n; i++) {
 		struct slice key = slice_str(s.text[i]);
 		int ret = e == NULL ? dbfile_del(d->file, key, err)
@@ -346,10 +350,11 @@ relay_db_flush(struct relay_db *d)
 			uv_timer_start(&d->lazy, on_lazy, LAZY_MS, 0);
 		return;
 	}
-	/* Full buckets split one by one; better laid out for more at once. */
+	/* Full buckets split one by one; better laid out for more at once.
+	 * Records that were only rewritten count too, so that what has been
+	 * changed for long is made anew now and then. */
 	if (d->anew || d->file == NULL ||
-	    !dbfile_roomy(
-		d->file, relay_store_count(d->store) * RELAY_SPELLINGS))
+	    !dbfile_roomy(d->file, d->records + d->n * RELAY_SPELLINGS))
 		flush_anew(d);
 	else
 		flush_in_place(d);

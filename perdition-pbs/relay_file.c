@@ -52,6 +52,19 @@ walk_next(void *arg, struct slice *key, struct slice *value)
 	return true;
 }
 
+size_t
+relay_file_records(const struct relay_store *store, const char *prefix)
+{
+	struct relay_spellings s;
+	size_t n = 0;
+
+	for (size_t i = 0; i < relay_store_count(store); i++) {
+		relay_key_spell(&relay_store_at(store, i)->key, prefix, &s);
+		n += s.n;
+	}
+	return n;
+}
+
 static int
 finish(struct dbfile_builder **b, const char *prefix,
     const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
@@ -59,7 +72,7 @@ finish(struct dbfile_builder **b, const char *prefix,
 {
 	struct walk w = { .store = store, .prefix = prefix };
 	struct dbfile_plan plan = {
-		.records = relay_store_count(store) * RELAY_SPELLINGS,
+		.records = relay_file_records(store, prefix),
 		.uid = uid,
 		.gid = gid,
 		.in_place = in_place,

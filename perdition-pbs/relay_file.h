@@ -15,6 +15,9 @@
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_store.h"
 
+/* How many records the entries of store make, all spellings counted. */
+size_t relay_file_records(const struct relay_store *store, const char *prefix);
+
 /*
  * Makes path anew from store.  uid, gid: the owner, or -1; *in_place as in
  * struct dbfile_plan.  0, or -1 with err set to an errno value.
