@@ -81,21 +81,23 @@ read_control(struct role *r)
 		log_event(LOG_ERR, "control-unknown", LOG_U64("type", type));
 }
 
-static void
+static bool
 send_answer(int fd, struct slice packet)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 
 	if (msg_send(fd, packet) == 0)
-		return;
+		return true;
 	if (errno == EAGAIN && poll(&pfd, 1, SEND_WAIT_MS) == 1 &&
 	    msg_send(fd, packet) == 0)
-		return;
+		return true;
 	log_event(
 	    LOG_WARNING, "lookup-answer-lost", LOG_STR("why", strerror(errno)));
+	return false;
 }
 
-static void
+/* False when the worker did not take it. */
+static bool
 answer(struct role *r, int fd)
 {
 	struct msg_writer w;
@@ -113,12 +115,12 @@ answer(struct role *r, int fd)
 	    &r->answer, r->packet + w.n, sizeof(r->packet) - w.n);
 	if (n == -1) { /* cannot be: every answer is sound and fits */
 		log_event(LOG_ERR, "lookup-answer-unsound");
-		return;
+		return true;
 	}
-	send_answer(fd, slice_make(r->packet, w.n + (size_t)n));
+	return send_answer(fd, slice_make(r->packet, w.n + (size_t)n));
 }
 
-/* One question of a worker.  False when there is none, or never will be. */
+/* One question of a worker.  False when it is another's turn. */
 static bool
 read_question(struct role *r, int fd)
 {
@@ -140,11 +142,11 @@ read_question(struct role *r, int fd)
 		    LOG_ERR, "lookup-question-malformed", LOG_I64("bytes", n));
 		return true;
 	}
-	answer(r, fd);
-	return true;
+	return answer(r, fd);
 }
 
-/* Some questions of one worker, so that none waits for another's many. */
+/* Some questions of one worker, so that none waits for another's many; one
+ * that takes no answers is left at the first. */
 static void
 read_questions(struct role *r, int fd)
 {

@@ -250,7 +250,8 @@ class Imap4(Odd):
         lines = [x for f in fronts for x in f.log_lines("Connect:")]
         # The checks for readiness are connections, too.
         self.assertLess(len(lines), 40)
-        self.assertTrue([x for f in fronts for x in f.log_lines("loop")])
+        wait_for("a word about the loop",
+                 lambda: [x for f in fronts for x in f.log_lines("loop")])
 
     def test_itself_as_the_server(self):
         self.port = free_port(FRONT)
