@@ -22,11 +22,17 @@ class Kill(PairTestCase):
             status, _ = client.login("alice", PASSWORDS["alice"])
             return status.startswith(b"OK ")
 
+    @staticmethod
+    def end(pid):
+        """Only then: a worker that is dying may take one last client."""
+        os.kill(pid, signal.SIGKILL)
+        wait_for(f"the end of {pid}", lambda: not alive(pid))
+
     def kill_role(self, role):
         roles = self.front.roles()
         self.assertIn(role, roles)
         for pid in roles[role]:
-            os.kill(pid, signal.SIGKILL)
+            self.end(pid)
             self.assertTrue(wait_for(f"a login after the end of a {role}",
                                      self.logs_in))
         wait_for(f"a new {role}", lambda: len(
@@ -44,14 +50,14 @@ class Kill(PairTestCase):
     def test_other_workers_sessions_live_on(self):
         self.front = self.start(self.perdition({"workers": 2}))
         held = [self.imap("alice") for _ in range(12)]
-        os.kill(self.front.roles()["worker"][0], signal.SIGKILL)
-        alive = 0
+        self.end(self.front.roles()["worker"][0])
+        living = 0
         for client in held:
             try:
-                alive += client.command("NOOP")[0].startswith(b"OK")
+                living += client.command("NOOP")[0].startswith(b"OK")
             except (AssertionError, OSError):
                 pass
-        self.assertGreater(alive, 0)
+        self.assertGreater(living, 0)
         for _ in range(12):
             self.assertTrue(self.logs_in())
 
@@ -59,7 +65,7 @@ class Kill(PairTestCase):
         """What was in the dead worker's queue is served by the next."""
         self.front = self.start(self.perdition({"workers": 2}))
         for _ in range(5):
-            os.kill(self.front.roles()["worker"][0], signal.SIGKILL)
+            self.end(self.front.roles()["worker"][0])
             for _ in range(4):
                 self.assertTrue(self.logs_in())
             wait_for("two workers",

@@ -6,6 +6,7 @@ import base64
 import re
 
 import clients
+from harness import alive, wait_for
 from lineclient import Imap, Pop3
 from messages import as_sent, known_messages
 from pair import Perdition, sanitized
@@ -238,13 +239,31 @@ class OldStyle(PairTestCase):
         self.imap("alice")
         self.pop3("alice")
 
+    def test_without_root(self):
+        """Where ports and files allow it."""
+        from pair import OWNER, Pbs
+        from relaydb import RelayDb
+        become = ("setpriv", f"--reuid={OWNER[0]}", f"--regid={OWNER[1]}",
+                  "--clear-groups")
+        self.start_dovecots(messages=False)
+        pbs = Pbs(self)
+        front = self.perdition({"auth_socket": pbs.socket})
+        for daemon in (pbs, front):
+            daemon.argv[:0] = become
+            daemon.argv = [str(a) for a in daemon.argv]
+            self.start(daemon)
+        self.imap("alice", "203.0.113.80")
+        self.pop3("bob", "203.0.113.81")
+        db = RelayDb(pbs.db)
+        for addr in ("203.0.113.80", "203.0.113.81"):
+            wait_for("an entry", lambda a=addr: db.get(a))
+
     def test_short_names_of_config_and_daemon(self):
         """In the background, with a pid file, and ended by it."""
         import os
         import pair
         import signal
         import subprocess
-        from harness import alive, wait_for
         self.start_dovecots(messages=False)
         pid_file = self.dir / "perdition.pid"
         front = Perdition(self, [("imap4", FRONT, self.imap_port)], None, {
