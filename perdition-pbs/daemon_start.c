@@ -126,7 +126,7 @@ static void
 import(struct daemon *d)
 {
 	int64_t now = time(NULL);
-	struct err err;
+	struct err err = { 0 };
 
 	if (relay_file_read(d->config.db_path, d->config.prefix, d->relay.store,
 		now, now + d->config.timeout, &err) == -1 &&

@@ -61,10 +61,8 @@ guard_run(const struct guard_work *w, struct err *err)
 			close(fd[0]);
 		return -1;
 	}
-	if (child == 0) {
-		fclose(in);
+	if (child == 0)
 		work_in_child(w, fd[1]);
-	}
 	close(fd[1]);
 	w->take(w->arg, in);
 	fclose(in);

@@ -88,8 +88,9 @@ static void
 make_parents(const char *dir)
 {
 	char *path = strdup(dir);
+	char *p = path;
 
-	for (char *p = path; p != NULL && (p = strchr(p + 1, '/')) != NULL;) {
+	while (p != NULL && (p = strchr(p + 1, '/')) != NULL) {
 		*p = '\0';
 		if (mkdir(path, 0755) == -1 && errno != EEXIST)
 			break; /* making dir itself will say it */

@@ -94,6 +94,7 @@ find_siblings(struct search *s, const char *path)
 	struct dirent *ent;
 	struct err err;
 
+	/* cppcheck-suppress readdirCalled; there is one thread */
 	while (d != NULL && s->n < SIBLINGS_MAX && (ent = readdir(d)) != NULL) {
 		struct sibling *sib = &s->siblings[s->n];
 		struct stat st;
