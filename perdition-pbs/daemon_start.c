@@ -93,14 +93,13 @@ open_journal(struct daemon *d, bool *empty)
 	int64_t now = time(NULL);
 	struct err err;
 	uint64_t torn;
-	bool made;
+	int loaded;
 
 	*empty = true;
 	if (c->journal_path == NULL)
 		return 0;
 	if (process_make_dir(c->state_dir, 0755, c->uid, c->gid, &err) == -1)
 		return fail_if(c->wants_state, "a journal", &err, EX_CANTCREAT);
-	made = access(c->journal_path, F_OK) == -1;
 	d->relay.journal = journal_open(c->journal_path, true, 0, &err);
 	if (d->relay.journal == NULL && err.code == EWOULDBLOCK) {
 		err_set(&err, EWOULDBLOCK, "%s: another " PROGRAM " keeps %s",
@@ -112,12 +111,13 @@ open_journal(struct daemon *d, bool *empty)
 	if (c->uid != (uid_t)-1 &&
 	    journal_chown(d->relay.journal, c->uid, c->gid) == -1)
 		errno = 0; /* it is open; a snapshot later will tell */
-	if (journal_load(d->relay.journal, d->relay.store, now,
-		now + c->timeout, &torn, &err) == -1)
+	loaded = journal_load(d->relay.journal, d->relay.store, now,
+	    now + c->timeout, &torn, &err);
+	if (loaded == -1)
 		return fail(&err, EX_DATAERR);
 	if (torn > 0)
 		log_event(LOG_WARNING, "journal-torn", LOG_U64("bytes", torn));
-	*empty = made;
+	*empty = loaded == 1;
 	return 0;
 }
 

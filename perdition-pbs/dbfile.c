@@ -106,6 +106,14 @@ same_inode(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* To the nanosecond: a write by another leaves the clock's, ours have none. */
+static bool
+same_time(const struct stat *a, const struct stat *b)
+{
+	return a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 static int
 open_handles(struct dbfile *f, struct err *err)
 {
@@ -208,7 +216,7 @@ dbfile_lock(struct dbfile *f, size_t changes)
 		return -1;
 	if (fstat(f->fd, &st) == -1 || stat(f->path, &named) == -1)
 		error = errno;
-	else if (!same_inode(&st, &named) || st.st_mtime != f->st.st_mtime ||
+	else if (!same_inode(&st, &named) || !same_time(&st, &f->st) ||
 		 st.st_size != f->st.st_size ||
 		 (uint64_t)st.st_size > f->cache / 2 + f->cache / 4)
 		error = ESTALE;

@@ -277,6 +277,15 @@ write_header(struct journal *j, int fd)
 	return 0;
 }
 
+/* As a power failure leaves a file whose size was known and its data not. */
+static bool
+is_zero(const struct header *h)
+{
+	static const struct header zero;
+
+	return memcmp(h, &zero, sizeof(zero)) == 0;
+}
+
 int
 journal_load(struct journal *j, struct relay_store *s, int64_t now,
     int64_t limit, uint64_t *torn, struct err *err)
@@ -292,17 +301,17 @@ journal_load(struct journal *j, struct relay_store *s, int64_t now,
 		fail(err, j->path);
 		goto out;
 	}
-	if ((size_t)st.st_size < sizeof(h)) { /* new, or killed at birth */
+	memset(&h, 0, sizeof(h));
+	if (fread(&h, sizeof(h), 1, f) != 1 || is_zero(&h)) {
 		*torn = (uint64_t)st.st_size;
 		if (ftruncate(j->fd, 0) == -1 || write_header(j, j->fd) == -1) {
 			fail(err, j->path);
 			goto out;
 		}
-		ret = 0;
+		ret = 1;
 		goto out;
 	}
-	if (fread(&h, sizeof(h), 1, f) != 1 ||
-	    memcmp(h.magic, magic, sizeof(magic)) != 0) {
+	if (memcmp(h.magic, magic, sizeof(magic)) != 0) {
 		err_set(
 		    err, EINVAL, "%s: not a journal of perdition-pbs", j->path);
 		goto out;

@@ -42,7 +42,8 @@ int journal_chown(struct journal *, uid_t, gid_t);
 /*
  * Reads all that is there into store; entries dead at now are left out, and
  * none lives past limit.  *torn is set to the bytes cut off at the end.
- * 0 (also for an empty one), or -1 with err: no journal, or not readable.
+ * 0; 1 for a new one, or one of which a power failure has left nothing: it
+ * tells nothing, and has been begun; or -1 with err: not readable, or not ours.
  */
 int journal_load(struct journal *, struct relay_store *, int64_t now,
     int64_t limit, uint64_t *torn, struct err *);

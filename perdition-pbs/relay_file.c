@@ -230,10 +230,13 @@ load(const struct relay_file_config *c, const struct relay_request *q,
     struct relay *r, struct err *err)
 {
 	uint64_t torn;
+	int ret = 1;
 
 	if (r->journal != NULL)
-		return journal_load(
+		ret = journal_load(
 		    r->journal, r->store, 0, INT64_MAX / 2, &torn, err);
+	if (ret != 1)
+		return ret;
 	if (q->op == RELAY_PURGE) /* also of what cannot be read */
 		return 0;
 	if (relay_file_read(

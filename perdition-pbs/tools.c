@@ -129,7 +129,7 @@ list(const struct pbs_config *c, const struct relay_key *keys, size_t n,
 	int64_t now = time(NULL);
 	struct relay_entry *all;
 	size_t count, shown = 0;
-	struct err err;
+	struct err err = { 0 };
 
 	if (relay_file_read(
 		c->db_path, c->prefix, s, now, INT64_MAX / 2, &err) == -1)
