@@ -230,7 +230,7 @@ on_writable(uv_poll_t *handle, int status, int events)
 	struct logq *q = handle->data;
 
 	(void)events;
-	if (status == 0 && !logq_flush(q))
+	if (status == 0 && !logq_flush(q) && errno == EAGAIN)
 		return;
 	/* All sent, or the channel is broken, which polling cannot mend. */
 	uv_poll_stop(handle);

@@ -39,6 +39,7 @@ struct lookup_client {
 	uint32_t n;          /* places in q */
 	uint32_t free;       /* list of free places */
 	uint32_t open;       /* questions with an owner */
+	bool gone;           /* nobody will ever answer here */
 	uint32_t head, tail; /* queue of those not sent yet */
 	uint32_t generation; /* of the next question; random at the start, so
 			      * that answers to a dead worker match nothing */
@@ -52,7 +53,10 @@ static void turn_ends(void *);
 static void
 wait_for(struct lookup_client *c)
 {
-	loop_io_want(&c->io, LOOP_READ | (c->head == NONE ? 0 : LOOP_WRITE));
+	unsigned int events = LOOP_READ | (c->head == NONE ? 0 : LOOP_WRITE);
+
+	/* The end of a channel would be reported again and again. */
+	loop_io_want(&c->io, c->gone ? 0 : events);
 }
 
 static struct question *
@@ -92,8 +96,11 @@ read_answers(struct lookup_client *c)
 		struct question *q;
 		void *owner;
 
-		if (r <= 0)
+		if (r <= 0) {
+			/* The master is dead, and its lookup processes. */
+			c->gone = r == 0;
 			return;
+		}
 		msg_read_init(&in, slice_make(c->packet, (size_t)r));
 		if (msg_get_u16(&in) != LOOKUP_ANSWER ||
 		    lookup_answer_parse(in.rest, a) == -1) {

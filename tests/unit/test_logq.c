@@ -235,6 +235,50 @@ START_TEST(room_again_wakes_the_loop)
 }
 END_TEST
 
+static void
+count_turn(uv_prepare_t *prepare)
+{
+	++*(unsigned int *)prepare->data;
+}
+
+/* The log process and the master died while lines waited for room. */
+START_TEST(no_spinning_when_nobody_reads)
+{
+	static char line[4000];
+	uv_loop_t loop;
+	uv_timer_t timer;
+	uv_prepare_t prepare;
+	struct record got[1];
+	unsigned int turns = 0;
+	unsigned int i;
+
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+	ck_assert_int_eq(logq_attach(q, &loop), 0);
+	uv_timer_init(&loop, &timer);
+	memset(line, 'y', sizeof(line));
+	for (i = 0; i < 60; i++)
+		logq_line(q, LOG_INFO, slice_make(line, sizeof(line)));
+	uv_timer_start(&timer, stop_loop, 10, 0); /* past its gathering */
+	uv_run(&loop, UV_RUN_ONCE);
+	/* An end with unread packets would be an error, not a hang-up. */
+	while (receive(got, 1) > 0)
+		continue;
+	close(channel[0]);
+	channel[0] = -1;
+	uv_prepare_init(&loop, &prepare);
+	prepare.data = &turns;
+	uv_prepare_start(&prepare, count_turn);
+	uv_timer_start(&timer, stop_loop, 50, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_uint_lt(turns, 10);
+	logq_close(&q);
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_close((uv_handle_t *)&prepare, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -252,6 +296,7 @@ main(void)
 	tcase_add_test(t, nobody_there);
 	tcase_add_test(t, attached_to_a_loop);
 	tcase_add_test(t, room_again_wakes_the_loop);
+	tcase_add_test(t, no_spinning_when_nobody_reads);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
