@@ -19,7 +19,8 @@
 struct value {
 	enum option_source source; /* of the value that the config holds */
 	unsigned int reading;      /* in which that was given */
-	char *where;
+	char **where;              /* one a value; more than one if "many" */
+	size_t where_n;
 	unsigned int seen; /* the reading in which any was given last */
 	char *seen_where;
 };
@@ -115,6 +116,30 @@ count(const struct option_table *table)
 	return n;
 }
 
+static void
+forget_places(struct value *v)
+{
+	while (v->where_n > 0)
+		free(v->where[--v->where_n]);
+	free(v->where);
+	v->where = NULL;
+}
+
+static int
+add_place(struct value *v, const char *text)
+{
+	char **where = reallocarray(v->where, v->where_n + 1, sizeof(*where));
+
+	if (where == NULL)
+		return -1;
+	v->where = where;
+	where[v->where_n] = strdup(text);
+	if (where[v->where_n] == NULL)
+		return -1;
+	v->where_n++;
+	return 0;
+}
+
 struct option_state *
 option_state_create(const struct option_table *table, void *config)
 {
@@ -142,7 +167,7 @@ option_state_destroy(struct option_state **sp)
 		return;
 	n = state->values == NULL ? 0 : count(state->table);
 	for (i = 0; i < n; i++) {
-		free(state->values[i].where);
+		forget_places(&state->values[i]);
 		free(state->values[i].seen_where);
 	}
 	free(state->values);
@@ -182,12 +207,12 @@ warn_deprecated(const struct option_table *table, const struct option_def *def,
 	if (def->alias_of != NULL)
 		log_event(LOG_WARNING, "option-deprecated",
 		    LOG_STR("option", def->name), LOG_STR("use", use),
-		    LOG_STR("where", given->where));
+		    LOG_STR("where", given->at));
 	else
 		log_event(LOG_WARNING, "option-deprecated",
 		    LOG_STR("option", def->name),
 		    LOG_STR("why", def->help == NULL ? "" : def->help),
-		    LOG_STR("where", given->where));
+		    LOG_STR("where", given->at));
 }
 
 static int
@@ -250,20 +275,26 @@ option_give(struct option_state *state, const struct option_def *def,
 		return -1;
 	}
 	warn_deprecated(state->table, def, given);
-	if (remember(&v->seen_where, given->where) == -1)
+	if (remember(&v->seen_where, given->at) == -1)
 		goto nomem;
 	v->seen = state->reading;
 	if (v->source > given->source)
 		return parse_aside(
 		    state, target, def->name, text, given->at, problems);
-	if (remember(&v->where, given->where) == -1)
-		goto nomem;
-	if (v->source != OPTION_UNSET && v->reading != state->reading)
+	if (v->source != OPTION_UNSET && v->reading != state->reading) {
 		target->type->clear(target, state->config + target->offset);
-	v->source = given->source;
+		forget_places(v);
+		v->source = OPTION_UNSET; /* it gets its default */
+	}
 	v->reading = state->reading;
-	return parse_into(
-	    target, def->name, state->config, text, given->at, problems);
+	if (parse_into(target, def->name, state->config, text, given->at,
+		problems) == -1)
+		return -1;
+	v->source = given->source;
+	if (target->type->many && text[0] == '\0')
+		return 0; /* no value more, no place more */
+	if (add_place(v, given->at) == 0)
+		return 0;
 nomem:
 	option_problems_add(problems, "%s: out of memory", given->at);
 	return -1;
@@ -290,12 +321,21 @@ option_apply_defaults(
 const char *
 option_set_where(const struct option_state *state, const char *name)
 {
+	return option_set_where_nth(state, name, 0);
+}
+
+const char *
+option_set_where_nth(
+    const struct option_state *state, const char *name, size_t i)
+{
+	const struct value *v;
 	const struct option_def *def =
 	    option_find(state->table, slice_str(name));
 
 	if (def == NULL)
 		return NULL;
-	return value_of(state, option_target(state->table, def))->where;
+	v = value_of(state, option_target(state->table, def));
+	return i < v->where_n ? v->where[i] : NULL;
 }
 
 void

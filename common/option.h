@@ -146,12 +146,16 @@ int option_read_file(
 int option_read_text(struct option_state *, struct slice text, const char *name,
     struct option_problems *);
 
-/* Gives every option that was not set its default, from text. */
+/* Gives every option that was not set, or to a value that was refused, its
+ * default, from text. */
 int option_apply_defaults(struct option_state *, struct option_problems *);
 
-/* Whether the user set it (not by default); where: "file:line" or "command
- * line"; NULL when not set. */
+/* Whether the user set it (not by default) to a value that was taken; where:
+ * "file:line:column" or "command line"; NULL when not set. */
 const char *option_set_where(const struct option_state *, const char *name);
+/* The same of the i-th value, from 0, of a "many" option. */
+const char *option_set_where_nth(
+    const struct option_state *, const char *name, size_t i);
 
 void option_clear(const struct option_table *, void *config);
 

@@ -25,7 +25,7 @@ struct argv_reader {
 static int
 give(struct argv_reader *r, const struct option_def *def, const char *text)
 {
-	const struct option_given given = { OPTION_ARGV, WHERE, WHERE, true };
+	const struct option_given given = { OPTION_ARGV, WHERE, true };
 
 	return option_give(
 	    r->state, def, text == NULL ? "true" : text, &given, r->problems);

@@ -38,8 +38,7 @@ enum option_source { OPTION_UNSET, OPTION_FILE, OPTION_ARGV };
 /* One option as it was met in a file or on the command line. */
 struct option_given {
 	enum option_source source;
-	const char *where; /* for option_set_where() */
-	const char *at; /* what problems begin with: where, or with a column */
+	const char *at; /* what problems begin with; option_set_where() */
 	bool warn;      /* log what is deprecated */
 };
 

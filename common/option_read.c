@@ -51,7 +51,7 @@ give_line(struct source *src, const struct option_def *def,
 		log_event(LOG_WARNING, "option-spans-lines",
 		    LOG_STR("option", def->name),
 		    LOG_STR("why", "is a quote missing?"),
-		    LOG_STR("where", given->where));
+		    LOG_STR("where", given->at));
 	return option_give(src->state, def, text, given, src->problems);
 }
 
@@ -61,29 +61,23 @@ read_line(struct source *src, const struct option_line *line)
 	const struct option_table *table = option_table_of(src->state);
 	struct slice key = slice_make(line->key, line->key_len);
 	const struct option_def *def = option_find_key(table, key);
-	struct option_given given = { OPTION_FILE, NULL, NULL, src->warn };
 	unsigned int row = line->line, column = line->column;
-	char *where = NULL, *at = NULL;
-	int ret = -1;
+	struct option_given given = { OPTION_FILE, NULL, src->warn };
+	char *at;
+	int ret;
 
 	if (def != NULL && line->value_line != 0) {
 		row = line->value_line;
 		column = line->value_column;
 	}
-	if (asprintf(&where, "%s:%u", src->name, line->line) == -1) {
-		where = NULL;
-		goto out;
-	}
 	if (asprintf(&at, "%s:%u:%u", src->name, row, column) == -1) {
-		at = NULL;
-		goto out;
+		option_problems_add(
+		    src->problems, "%s: out of memory", src->name);
+		return -1;
 	}
-	given.where = where;
 	given.at = at;
 	ret = def == NULL ? option_unknown(table, at, key, src->problems)
 			  : give_line(src, def, line, &given);
-out:
-	free(where);
 	free(at);
 	return ret;
 }

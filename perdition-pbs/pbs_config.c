@@ -28,13 +28,31 @@ struct check {
 	int bad;
 };
 
+/* value: the offending text. */
 static void
-complain(struct check *k, const char *name, const char *text)
+complain_nth(struct check *k, const char *name, size_t nth, const char *value,
+    const char *text)
+{
+	const char *where = option_set_where_nth(k->state, name, nth);
+
+	option_problems_add(k->problems, "%s: %s: %.200s: %s",
+	    where == NULL ? "default" : where, name, value, text);
+	k->bad = 1;
+}
+
+static void
+complain(struct check *k, const char *name, const char *value, const char *text)
+{
+	complain_nth(k, name, 0, value, text);
+}
+
+static void
+complain_of_errno(struct check *k, const char *name)
 {
 	const char *where = option_set_where(k->state, name);
 
 	option_problems_add(k->problems, "%s: %s: %s",
-	    where == NULL ? "default" : where, name, text);
+	    where == NULL ? "default" : where, name, strerror(errno));
 	k->bad = 1;
 }
 
@@ -44,17 +62,19 @@ static void
 check_prefix(struct check *k)
 {
 	char *p = k->c->prefix;
+	bool visible = true;
 
 	if (strlen(p) >= RELAY_PREFIX_MAX)
-		complain(k, "prefix", "longer than 31 bytes");
+		complain(k, "prefix", k->c->prefix, "longer than 31 bytes");
 	for (; *p != '\0'; p++) {
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
 		else if (*p <= ' ' || *p > '~')
-			complain(k, "prefix",
-			    "holds a byte that is no visible "
-			    "ASCII character");
+			visible = false;
 	}
+	if (!visible)
+		complain(k, "prefix", k->c->prefix,
+		    "holds a byte that is no visible ASCII character");
 }
 
 static void
@@ -64,7 +84,7 @@ check_regex(struct check *k)
 	struct logmatch *m = logmatch_create(k->c->regex, &err);
 
 	if (m == NULL)
-		complain(k, "regex", err.msg);
+		complain(k, "regex", k->c->regex, err.msg);
 	logmatch_destroy(&m);
 }
 
@@ -72,11 +92,10 @@ static void
 check_never(struct check *k)
 {
 	struct pbs_config *c = k->c;
-	char text[200];
 
 	c->nets = calloc(c->never.n + 1, sizeof(*c->nets));
 	if (c->nets == NULL) {
-		complain(k, "never", strerror(errno));
+		complain_of_errno(k, "never");
 		return;
 	}
 	for (size_t i = 0; i < c->never.n; i++) {
@@ -85,11 +104,9 @@ check_never(struct check *k)
 			c->nets_n++;
 			continue;
 		}
-		snprintf(text, sizeof(text),
-		    "%.100s: expected a network such as 192.0.2.0/24 or "
-		    "2001:db8::/32, or an address",
-		    c->never.v[i]);
-		complain(k, "never", text);
+		complain_nth(k, "never", i, c->never.v[i],
+		    "expected a network such as 192.0.2.0/24 or "
+		    "2001:db8::/32, or an address");
 	}
 }
 
@@ -100,7 +117,8 @@ check_socket_mode(struct check *k)
 	unsigned long v = strtoul(k->c->socket_mode, &end, 8);
 
 	if (end == k->c->socket_mode || *end != '\0' || v > 0777)
-		complain(k, "socket_mode", "expected octal digits up to 0777");
+		complain(k, "socket_mode", k->c->socket_mode,
+		    "expected octal digits up to 0777");
 	k->c->socket_bits = (mode_t)v;
 }
 
@@ -128,7 +146,7 @@ check_socket_user(struct check *k)
 
 	k->c->uids = calloc(rest.n + 1, sizeof(*k->c->uids));
 	if (k->c->uids == NULL) {
-		complain(k, "socket_user", strerror(errno));
+		complain_of_errno(k, "socket_user");
 		return;
 	}
 	while (rest.n > 0) {
@@ -139,10 +157,8 @@ check_socket_user(struct check *k)
 		if (find_uid(text, &k->c->uids[k->c->uids_n])) {
 			k->c->uids_n++;
 		} else if (option_set_where(k->state, "socket_user") != NULL) {
-			char why[150];
-
-			snprintf(why, sizeof(why), "%s: no such user", text);
-			complain(k, "socket_user", why);
+			complain(
+			    k, "socket_user", text, "there is no such user");
 		}
 	}
 }
@@ -160,7 +176,7 @@ check_ids(struct check *k)
 		return;
 	pw = getpwnam(c->user);
 	if (pw == NULL) {
-		complain(k, "user", "no such user");
+		complain(k, "user", c->user, "there is no such user");
 		return;
 	}
 	c->uid = pw->pw_uid;
@@ -169,7 +185,7 @@ check_ids(struct check *k)
 		return;
 	gr = getgrnam(c->group);
 	if (gr == NULL)
-		complain(k, "group", "no such group");
+		complain(k, "group", c->group, "there is no such group");
 	else
 		c->gid = gr->gr_gid;
 }
@@ -182,9 +198,9 @@ check_absolute(
 		return;
 	/* A daemon has no current directory. */
 	if (path[0] != '/' && k->c->mode == PBS_DAEMON)
-		complain(k, name, "expected an absolute path");
+		complain(k, name, path, "expected an absolute path");
 	if (path[0] == '\0' || path[strlen(path) - 1] == '/')
-		complain(k, name, "expected a file's path");
+		complain(k, name, path, "expected a file's path");
 }
 
 /* --- names that follow from db_file -------------------------------------- */
@@ -219,7 +235,7 @@ derive_paths(struct check *k)
 
 	c->db_path = true_path(c->db_file);
 	if (c->db_path == NULL) {
-		complain(k, "db_file", strerror(ENOMEM));
+		complain_of_errno(k, "db_file");
 		return;
 	}
 	if (c->state_dir[0] == '\0')
@@ -230,13 +246,13 @@ derive_paths(struct check *k)
 	if (asprintf(&c->journal_path, "%s/%s-%016" PRIx64 ".journal",
 		c->state_dir, base, sum) == -1) {
 		c->journal_path = NULL;
-		complain(k, "state_dir", strerror(ENOMEM));
+		complain_of_errno(k, "state_dir");
 	}
 	/* Short: a socket's path has 107 bytes. */
 	if (asprintf(&c->control_path, "%s/%016" PRIx64 ".sock", c->state_dir,
 		sum) == -1) {
 		c->control_path = NULL;
-		complain(k, "state_dir", strerror(ENOMEM));
+		complain_of_errno(k, "state_dir");
 	}
 }
 
@@ -257,7 +273,8 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_absolute(&k, "socket", c->socket, true);
 	check_absolute(&k, "pid_file", c->pid_file, true);
 	if (c->state_dir[0] != '\0' && c->state_dir[0] != '/')
-		complain(&k, "state_dir", "expected an absolute path");
+		complain(
+		    &k, "state_dir", c->state_dir, "expected an absolute path");
 	if (k.bad == 0)
 		derive_paths(&k);
 	c->wants_socket = option_set_where(state, "socket") != NULL;
@@ -323,6 +340,7 @@ load(struct pbs_config *c, struct option_state *state, int argc,
 {
 	const char *file = SYSCONFDIR "/perdition/perdition-pbs.conf";
 	bool given;
+	int ret = 0;
 
 	if (read_argv(state, c, argc, argv, problems) == -1)
 		return EX_USAGE;
@@ -331,14 +349,17 @@ load(struct pbs_config *c, struct option_state *state, int argc,
 		file = c->config_file;
 	if (file[0] != '\0' && access(file, F_OK) == 0) {
 		if (option_read_file(state, file, problems) == -1)
-			return EX_CONFIG;
+			ret = EX_CONFIG;
 	} else if (given && file[0] != '\0') {
 		option_problems_add(problems, "%s: %s", file, strerror(errno));
 		return EX_NOINPUT;
 	}
 	if (option_apply_defaults(state, problems) == -1)
 		return EX_CONFIG;
-	return finish(c, state, problems);
+	/* Even of a file that is wrong already: all is told at once. */
+	if (finish(c, state, problems) != 0)
+		ret = EX_CONFIG;
+	return ret;
 }
 
 int

@@ -101,6 +101,7 @@ find_file(const struct config *c, const char *basename)
 	return NULL;
 }
 
+/* 0, or a status of sysexits(3) with problems. */
 static int
 read_file(struct config *c, struct option_state *state, const char *basename,
     struct option_problems *problems)
@@ -113,21 +114,30 @@ read_file(struct config *c, struct option_state *state, const char *basename,
 	}
 	if (c->config_file[0] == '\0')
 		return 0; /* --config_file= reads none */
-	return option_read_file(state, c->config_file, problems);
+	if (access(c->config_file, F_OK) == -1) {
+		option_problems_add(
+		    problems, "%s: %s", c->config_file, strerror(errno));
+		return EX_NOINPUT;
+	}
+	return option_read_file(state, c->config_file, problems) == -1
+		   ? EX_CONFIG
+		   : 0;
 }
 
+/* The name is a part of the command line, and problems say so. */
 static int
 apply_name(struct option_state *state, const char *basename,
     struct option_problems *problems)
 {
 	const char *protocol = protocol_of_name(basename);
-	char line[64];
+	char word[64];
+	char *argv[2] = { NULL, word };
+	int first;
 
 	if (protocol == NULL || option_set_where(state, "protocol") != NULL)
 		return 0;
-	snprintf(line, sizeof(line), "protocol %s\n", protocol);
-	return option_read_text(
-	    state, slice_str(line), "program name", problems);
+	snprintf(word, sizeof(word), "--protocol=%s", protocol);
+	return option_read_argv(state, 2, argv, &first, problems);
 }
 
 static void
@@ -157,7 +167,7 @@ load(struct config *c, struct option_state *state, int argc, char *const argv[],
 {
 	const char *basename = program_basename(argv[0]);
 	int first = argc;
-	int ret = 0;
+	int ret;
 
 	if (option_read_argv(state, argc, argv, &first, problems) == -1)
 		return EX_USAGE;
@@ -169,12 +179,12 @@ load(struct config *c, struct option_state *state, int argc, char *const argv[],
 	}
 	if (c->help || c->version)
 		return 0;
-	if (read_file(c, state, basename, problems) == -1)
-		ret = EX_CONFIG;
+	ret = read_file(c, state, basename, problems);
 	if (apply_name(state, basename, problems) == -1 ||
 	    option_apply_defaults(state, problems) == -1)
-		ret = EX_CONFIG;
-	if (ret == 0 && config_finish(c, state, basename, problems) == -1)
+		return EX_CONFIG;
+	/* Even of a file that is wrong already: all is told at once. */
+	if (config_finish(c, state, basename, problems) == -1 && ret == 0)
 		ret = EX_CONFIG;
 	if (ret == 0)
 		warn(c);

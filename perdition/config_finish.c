@@ -35,7 +35,7 @@ config_complain(
 	va_list ap;
 
 	if (f->state != NULL)
-		where = option_set_where(f->state, option);
+		where = option_set_where_nth(f->state, option, f->nth);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -58,6 +58,7 @@ bool
 config_split_port(struct slice s, struct slice *host, struct slice *port)
 {
 	struct slice rest = s;
+	struct addr addr;
 
 	*port = slice_make(NULL, 0);
 	if (s.n > 0 && s.p[0] == '[') {
@@ -73,7 +74,7 @@ config_split_port(struct slice s, struct slice *host, struct slice *port)
 		return host->n > 0;
 	if (slice_find(rest, ':') != -1) { /* IPv6 without brackets */
 		*host = s;
-		return true;
+		return addr_parse_ip(s, &addr) == 0;
 	}
 	*port = rest;
 	return host->n > 0 && port->n > 0;

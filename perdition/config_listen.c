@@ -201,8 +201,11 @@ config_finish_listeners(struct config_finish *f)
 	uint16_t port;
 	size_t i;
 
-	for (i = 0; i < c->listen.n; i++)
+	for (i = 0; i < c->listen.n; i++) {
+		f->nth = i;
 		listener_url(f, c->listen.v[i]);
+	}
+	f->nth = 0;
 	if (c->listen.n > 0 && c->bind_address[0] != '\0')
 		config_complain(f, "bind_address",
 		    "cannot go with listen, which has addresses of its own");

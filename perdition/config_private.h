@@ -24,6 +24,7 @@ struct config_finish {
 	struct config *c;
 	const struct option_state *state; /* NULL in a role */
 	struct option_problems *problems;
+	size_t nth; /* which of the values of listen is looked at */
 	bool bad;
 };
 

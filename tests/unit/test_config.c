@@ -100,6 +100,8 @@ static const struct {
 	{ "outgoing_server [::1]:x:y", "x:y: neither" },
 	{ "outgoing_server host:", "not SERVER" },
 	{ "outgoing_server :1", "not SERVER" },
+	{ "outgoing_server a:b:c", "a:b:c: not SERVER" },
+	{ "bind_address a:b:c", "a:b:c: not ADDR" },
 	{ "no_lookup\noutgoing_server host", "with no_lookup" },
 	{ "outgoing_port nosuchservice", "nosuchservice: neither" },
 	{ "query_key \"\\x\"", "behind a backslash" },
@@ -157,15 +159,25 @@ START_TEST(harmless_tls_options)
 }
 END_TEST
 
+/* Those of one option alone and those found later, each where it is. */
 START_TEST(all_problems_at_once)
 {
-	static const char text[] = "listen imap4s://*\nlisten x://*\n"
-				   "authenticate_in\nssl_mode ssl_all\n";
+	static const char text[] = "listen imap4s://*\n  listen  x://*\n"
+				   "authenticate_in\nssl_mode ssl_all\n"
+				   "tiemout 5\ntimeout many\n";
+	static const char *const places[] = { ":5:1: unknown option",
+		":6:9: timeout: ", ":1:8: listen: imap4s", ":2:11: listen: x:",
+		":3:1: authenticate_in: ", ":4:10: ssl_mode: " };
 	struct option_problems problems;
 	struct config c;
+	size_t i;
 
 	ck_assert_int_eq(load(&c, text, NULL, &problems), EX_CONFIG);
-	ck_assert_uint_eq(problems.n, 4);
+	ck_assert_uint_eq(problems.n, sizeof(places) / sizeof(places[0]));
+	for (i = 0; i < problems.n; i++)
+		ck_assert_msg(strstr(problems.v[i], places[i]) != NULL, "%s",
+		    problems.v[i]);
+	ck_assert_uint_eq(c.timeout, 1800); /* not what was refused */
 	config_clear(&c);
 	option_problems_clear(&problems);
 }
@@ -205,6 +217,39 @@ START_TEST(wrong_command_line)
 	config_clear(&c);
 	option_problems_clear(&problems);
 	ck_assert_int_eq(load(&c, "", operand, &problems), EX_USAGE);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(missing_file)
+{
+	char program[] = "perdition";
+	char option[] = "--config_file=/nonexistent/perdition.conf";
+	char *argv[] = { program, option };
+	struct option_problems problems = { NULL, 0 };
+	struct config c;
+
+	ck_assert_int_eq(config_load(&c, 2, argv, &problems), EX_NOINPUT);
+	ck_assert_str_eq(problems.v[0],
+	    "/nonexistent/perdition.conf: No such file or directory");
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+START_TEST(name_asks_for_tls)
+{
+	char program[] = "/usr/sbin/perdition.pop3s";
+	char option[] = "--config_file=";
+	char *argv[] = { program, option };
+	struct option_problems problems = { NULL, 0 };
+	struct config c;
+
+	ck_assert_int_eq(config_load(&c, 2, argv, &problems), EX_CONFIG);
+	ck_assert_str_eq(problems.v[0],
+	    "command line: protocol: pop3s: TLS is not part of this build; "
+	    "use POP3");
 	config_clear(&c);
 	option_problems_clear(&problems);
 }
@@ -317,6 +362,8 @@ main(void)
 	tcase_add_test(t, all_problems_at_once);
 	tcase_add_test(t, command_line_wins);
 	tcase_add_test(t, wrong_command_line);
+	tcase_add_test(t, missing_file);
+	tcase_add_test(t, name_asks_for_tls);
 	tcase_add_test(t, settings_and_keys);
 	tcase_add_test(t, role_sees_the_same);
 	tcase_add_test(t, role_refuses_nonsense);

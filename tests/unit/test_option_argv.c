@@ -178,7 +178,7 @@ assert_command_line_won(struct reading *r)
 	ck_assert(!r->config.debug);
 	ck_assert_uint_eq(r->config.port, 9);
 	ck_assert_str_eq(option_set_where(r->state, "timeout"), "command line");
-	ck_assert_str_eq(option_set_where(r->state, "listen_port"), "f:4");
+	ck_assert_str_eq(option_set_where(r->state, "listen_port"), "f:4:13");
 }
 
 START_TEST(wins_when_read_first)
@@ -220,7 +220,7 @@ START_TEST(loser_is_checked)
 	ck_assert_int_eq(read_text(&r, "timeout 5\ntimeout 6\n"), -1);
 	ck_assert_uint_eq(r.problems.n, 2);
 	assert_problem(
-	    &r, 1, "f:2:9: timeout: given more than once, first at f:1");
+	    &r, 1, "f:2:9: timeout: given more than once, first at f:1:9");
 	ck_assert_uint_eq(r.config.timeout, 1);
 	reading_clear(&r);
 }

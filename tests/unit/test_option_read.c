@@ -173,11 +173,11 @@ static const struct {
 	    "separated by commas, some of lookup, local, remote, all" },
 	{ "help", "f:1:1: help: only possible on the command line" },
 	{ "debug\n#\ndebug off\n",
-	    "f:3:7: debug: given more than once, first at f:1" },
+	    "f:3:7: debug: given more than once, first at f:1:1" },
 	{ "ok_line a\nok_line a\n",
-	    "f:2:9: ok_line: given more than once, first at f:1" },
+	    "f:2:9: ok_line: given more than once, first at f:1:9" },
 	{ "ok_line a\ngreeting b\n",
-	    "f:2:10: greeting: given more than once, first at f:1" },
+	    "f:2:10: greeting: given more than once, first at f:1:9" },
 	{ "ok_line 'a", "f:1:9: a single quote that is never closed" },
 	{ "ok_line \"a'b'\n", "f:1:9: a double quote that is never closed" },
 };
@@ -307,10 +307,12 @@ START_TEST(where)
 	reading_init(&r);
 	ck_assert_int_eq(
 	    read_text(&r, "\ngreeting x\nlisten a\nlisten b\n"), 0);
-	ck_assert_str_eq(option_set_where(r.state, "ok_line"), "f:2");
-	ck_assert_str_eq(option_set_where(r.state, "ok-line"), "f:2");
-	ck_assert_str_eq(option_set_where(r.state, "greeting"), "f:2");
-	ck_assert_str_eq(option_set_where(r.state, "listen"), "f:4");
+	ck_assert_str_eq(option_set_where(r.state, "ok_line"), "f:2:10");
+	ck_assert_str_eq(option_set_where(r.state, "ok-line"), "f:2:10");
+	ck_assert_str_eq(option_set_where(r.state, "greeting"), "f:2:10");
+	ck_assert_str_eq(option_set_where(r.state, "listen"), "f:3:8");
+	ck_assert_str_eq(option_set_where_nth(r.state, "listen", 1), "f:4:8");
+	ck_assert_ptr_null(option_set_where_nth(r.state, "listen", 2));
 	ck_assert_ptr_null(option_set_where(r.state, "debug"));
 	ck_assert_ptr_null(option_set_where(r.state, "nothing"));
 	ck_assert_int_eq(option_apply_defaults(r.state, &r.problems), 0);
