@@ -10,7 +10,7 @@
 
 #include "common/slice.h"
 
-/* How far a stamp may be ahead of our clock and still be taken for now. */
+/* How far a stamp may be ahead of our clock and still be taken as the present. */
 #define LOGTIME_AHEAD 3600 /* seconds */
 
 /*

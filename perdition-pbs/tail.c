@@ -100,7 +100,7 @@ forget(struct tail *t, size_t i)
 	    &t->files[i], &t->files[i + 1], (t->n - i) * sizeof(t->files[0]));
 }
 
-/* Takes file.  In front: it is what the name stands for now. */
+/* Takes file.  In front: it is what the name means at present. */
 static void
 add(struct tail *t, struct tail_file *file, bool front)
 {
