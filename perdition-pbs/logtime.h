@@ -10,7 +10,8 @@
 
 #include "common/slice.h"
 
-/* How far a stamp may be ahead of our clock and still be taken as the present. */
+/* How far a stamp may be ahead of our clock and still be taken as the present.
+ */
 #define LOGTIME_AHEAD 3600 /* seconds */
 
 /*
