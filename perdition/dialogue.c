@@ -296,6 +296,7 @@ run(struct session *s)
 				return SESSION_CLOSED;
 			if (l->out != NULL &&
 			    buf_space(l->out) < PROTOCOL_REPLY_MAX) {
+				command_timer(s);
 				want(s, 0); /* it must take some first */
 				return SESSION_COMMAND;
 			}
