@@ -22,6 +22,9 @@
 #include "common/banned.h"
 
 #define READS_PER_TURN 8 /* of a connection, so that others have theirs */
+/* Anybody may connect and be refused, as fast as he can. */
+#define ACCEPTS_PER_TURN 64
+#define REFUSALS_SAID 10 /* in a second */
 
 struct peer {
 	struct stream *stream;
@@ -41,6 +44,8 @@ struct stream {
 	struct stream_handler handler;
 	struct peer *peers;
 	size_t n;
+	uint64_t refused_ms; /* since when refused_n are counted */
+	unsigned int refused_n;
 	uv_poll_t poll;
 };
 
@@ -219,6 +224,19 @@ may_send_events(const struct stream *s, uid_t uid)
 	return false;
 }
 
+static void
+log_refused(struct stream *s, const struct ucred *cred)
+{
+	if (uv_now(s->loop) - s->refused_ms >= 1000) {
+		s->refused_ms = uv_now(s->loop);
+		s->refused_n = 0;
+	}
+	if (++s->refused_n > REFUSALS_SAID)
+		return;
+	log_event(LOG_NOTICE, "stream-refused", LOG_U64("uid", cred->uid),
+	    LOG_I64("pid", cred->pid), LOG_STR("reason", "not in socket_user"));
+}
+
 static bool
 peer_create(struct stream *s, int fd, uid_t uid, bool privileged)
 {
@@ -260,9 +278,7 @@ accept_one(struct stream *s, int fd)
 	}
 	privileged = cred.uid == 0 || cred.uid == s->allowed.self;
 	if (!privileged && !may_send_events(s, cred.uid)) {
-		log_event(LOG_NOTICE, "stream-refused",
-		    LOG_U64("uid", cred.uid), LOG_I64("pid", cred.pid),
-		    LOG_STR("reason", "not in socket_user"));
+		log_refused(s, &cred);
 		close(fd);
 		return;
 	}
@@ -282,15 +298,18 @@ on_connection(uv_poll_t *h, int status, int events)
 	(void)events;
 	if (status < 0)
 		return;
-	while (s->n < STREAM_CONNECTIONS) {
-		int fd =
-		    accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		int fd;
 
+		if (s->n == STREAM_CONNECTIONS) {
+			uv_poll_stop(&s->poll); /* until one of them goes */
+			return;
+		}
+		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd == -1)
 			return;
 		accept_one(s, fd);
 	}
-	uv_poll_stop(&s->poll); /* until one of them goes */
 }
 
 struct stream *

@@ -12,6 +12,7 @@
 #include "pbs_scratch.h"
 
 #include "../lib/check_run.h"
+#include "common/log.h"
 #include "perdition-pbs/control.h"
 #include "perdition-pbs/stream.h"
 
@@ -311,6 +312,55 @@ START_TEST(strangers)
 }
 END_TEST
 
+static unsigned int lines_logged;
+
+static void
+count_line(void *arg, int level, struct slice line)
+{
+	(void)arg;
+	(void)level;
+	(void)line;
+	lines_logged++;
+}
+
+/* Who is refused comes again at once: neither the loop nor the log is his. */
+START_TEST(crowd_of_strangers)
+{
+	struct world *w = begin(geteuid() + 1);
+	bool root = geteuid() == 0;
+	char got[8];
+	int fds[300];
+
+	chmod(scratch, 0755);
+	chmod(scratch_path("s"), 0666);
+	log_set_sink(count_line, NULL);
+	ck_assert(!root || seteuid(61234) == 0);
+	for (size_t i = 0; i < COUNT(fds); i++) {
+		struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		snprintf(sun.sun_path, sizeof(sun.sun_path), "%s",
+		    scratch_path("s"));
+		ck_assert_int_eq(
+		    connect(fds[i], (struct sockaddr *)&sun, sizeof(sun)), 0);
+	}
+	ck_assert(!root || seteuid(0) == 0);
+	uv_run(&w->loop, UV_RUN_NOWAIT);
+	ck_assert_int_eq(answer(fds[0], got, sizeof(got)), -1);
+	ck_assert_int_eq(answer(fds[COUNT(fds) - 1], got, sizeof(got)), 0);
+	for (size_t i = 0; i < COUNT(fds); i++)
+		uv_run(&w->loop, UV_RUN_NOWAIT);
+	for (size_t i = 0; i < COUNT(fds); i++) {
+		ck_assert_int_eq(answer(fds[i], got, sizeof(got)), -1);
+		close(fds[i]);
+	}
+	ck_assert_uint_ge(lines_logged, 1);
+	ck_assert_uint_le(lines_logged, 100);
+	log_set_sink(NULL, NULL);
+	end(w);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -322,5 +372,6 @@ main(void)
 	tcase_add_loop_test(t, malformed_request, 0, COUNT(bad_requests));
 	tcase_add_test(t, socket_files);
 	tcase_add_test(t, strangers);
+	tcase_add_test(t, crowd_of_strangers);
 	return check_run("stream", t);
 }
