@@ -63,7 +63,7 @@ class Sendmail(Daemon):
         super().__init__("sendmail", [program, "-bD", "-C", self.cf],
                          self.dir / "output", ready=self._answers,
                          env=self.env, prefix=self._own_names(),
-                         deadline=DEADLINE if self._own_names() else 100)
+                         deadline=DEADLINE if self._own_names() else 150)
 
     def _write_files(self, db, glue):
         for name, text in (("service.switch", "hosts\tfiles\naliases\tfiles\n"),
@@ -102,16 +102,24 @@ class Sendmail(Daemon):
     def _own_names(self):
         """A host name with a dot (without one Sendmail sleeps for a minute)
         and name resolution that never leaves the host, for it alone.  Where
-        the kernel does not let us, Sendmail may take a minute to start."""
-        own = ("unshare", "--uts", "--mount", "--propagation", "private")
-        if subprocess.run([*own, "true"], check=False,
-                          stderr=subprocess.DEVNULL).returncode != 0:
-            return ()
-        script = ('hostname mx.test && mount --bind "$1/hosts" /etc/hosts && '
-                  'mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf && '
-                  'shift && exec "$@"')
-        return (*own, "sh", "-c", script, "sendmail", self.dir)
+        the kernel does not let us, Sendmail asks the system's resolver, or
+        takes its minutes to start."""
+        name = ("unshare", "--uts")
+        files = ("--mount", "--propagation", "private")
+        to_files = ('mount --bind "$1/hosts" /etc/hosts && mount --bind '
+                    '"$1/nsswitch.conf" /etc/nsswitch.conf && ')
+        for flags, script in ((files, to_files), ((), "")):
+            if _works((*name, *flags, "true")):
+                return (*name, *flags, "sh", "-c",
+                        f'hostname mx.test && {script} shift && exec "$@"',
+                        "sendmail", self.dir)
+        return ()
 
     def _answers(self):
         with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
             return smtp.command("QUIT").startswith(b"221")
+
+
+def _works(argv):
+    return subprocess.run(argv, check=False,
+                          stderr=subprocess.DEVNULL).returncode == 0
