@@ -28,6 +28,14 @@ static const struct addr_net loopback[] = {
 	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 } } }, 128 },
 };
 
+/* One /64 of these holds all of IPv4 (RFC 6052, RFC 8215) or all clients of a
+ * Teredo server (RFC 4380): a login speaks for no neighbour there. */
+static const struct addr_net crowded[] = {
+	{ { { { 0x00, 0x64, 0xff, 0x9b } } }, 96 },
+	{ { { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 } } }, 48 },
+	{ { { { 0x20, 0x01, 0x00, 0x00 } } }, 32 },
+};
+
 /* Whether the two share an address: then one holds the other. */
 static bool
 overlaps(const struct addr_net *net, const struct relay_key *k)
@@ -72,7 +80,10 @@ relay_rule_keys(const struct relay_rule *r, const struct addr *a, bool all,
 		return 0;
 	n++;
 	relay_key_make(&out[n], a, r->v4_mask, r->v6_mask);
-	if (relay_key_is_net(&out[n]) && (all || relay_rule_allows(r, &out[n])))
+	if (relay_key_is_net(&out[n]) &&
+	    (all || (relay_rule_allows(r, &out[n]) &&
+			!any_overlaps(crowded,
+			    sizeof(crowded) / sizeof(crowded[0]), &out[n]))))
 		n++;
 	return n;
 }

@@ -4,7 +4,8 @@
  *
  * A login always opens the full address, because most MTAs ask for nothing
  * else, and with a mask its network too.  Whatever the network would let in
- * beside a `never' address stays shut.  Knows nothing of time or storage.
+ * beside a `never' address stays shut, and so does one that unrelated clients
+ * share.  Knows nothing of time or storage.
  */
 #ifndef PERDITION_PBS_RELAY_RULE_H
 #define PERDITION_PBS_RELAY_RULE_H

@@ -145,6 +145,17 @@ static const struct {
 	{ "::", NULL, 32, 64, true, { NULL } },
 	{ "ff02::1", NULL, 32, 64, true, { NULL } },
 	{ "fe80::1", NULL, 32, 64, true, { NULL } },
+	/* A /64 that holds the whole of IPv4, or strangers. */
+	{ "64:ff9b::203.0.113.77", NULL, 32, 64, false,
+	    { "64:ff9b::cb00:714d" } },
+	{ "64:ff9b:1::203.0.113.77", NULL, 32, 64, false,
+	    { "64:ff9b:1::cb00:714d" } },
+	{ "::ffff:0:203.0.113.77", NULL, 32, 64, false,
+	    { "::ffff:0:cb00:714d" } },
+	{ "2001:0:cb00:714d::1", NULL, 32, 64, false,
+	    { "2001:0:cb00:714d::1" } },
+	{ "64:ff9b:2::1", NULL, 32, 64, false,
+	    { "64:ff9b:2::1", "64:ff9b:2::/64" } },
 };
 
 START_TEST(ruling)
