@@ -142,8 +142,9 @@ match_own(struct slice line, int64_t now, struct logmatch_login *login)
 	rest = slice_skip(line, n + 1);
 	if (!slice_cut(&rest, ' ', &word))
 		return 0;
-	if (!is_ident(word)) { /* then it is the host */
-		if (word.n > HOST_MAX || !all_of(word, "._:-") ||
+	if (!is_ident(word)) { /* then it is the host, not another's ident */
+		if (word.n == 0 || word.n > HOST_MAX ||
+		    word.p[word.n - 1] == ':' || !all_of(word, "._:-") ||
 		    !slice_cut(&rest, ' ', &word) || !is_ident(word))
 			return 0;
 	}

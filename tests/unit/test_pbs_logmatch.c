@@ -114,6 +114,7 @@ static const struct {
 	{ SLICE(ISO "mx perdition.im ap4[12]: " GOOD), 0 },
 	{ SLICE(ISO "mx sshd[12]: perdition.imap4[12]: " GOOD), 0 },
 	{ SLICE(ISO "mx my perdition.imap4[12]: " GOOD), 0 },
+	{ SLICE(ISO "alice: perdition.imap4[12]: " GOOD), 0 },
 	{ SLICE(ISO "m[x perdition.imap4[12]: " GOOD), 0 },
 	{ SLICE(ISO " perdition.imap4[12]: " GOOD), 0 },
 	/* No stamp, or something before it. */
