@@ -117,8 +117,10 @@ open_tmp(struct dbfile_builder *b, unsigned int wait_ms)
 	struct stat st, named;
 
 	for (int tries = 0; tries < 100; tries++) {
+		/* Nobody else's before it has the name: who can open a file can
+		 * lock it. */
 		b->tmp_fd = open(
-		    b->tmp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, MODE);
+		    b->tmp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (b->tmp_fd == -1)
 			return -1;
 		if (dbfile_flock(b->tmp_fd, LOCK_EX, wait_ms) == -1)
@@ -126,8 +128,11 @@ open_tmp(struct dbfile_builder *b, unsigned int wait_ms)
 		/* Whoever held it has renamed it meanwhile: it is the real
 		 * file now, not ours to empty. */
 		if (fstat(b->tmp_fd, &st) == 0 && stat(b->tmp, &named) == 0 &&
-		    st.st_dev == named.st_dev && st.st_ino == named.st_ino)
-			return ftruncate(b->tmp_fd, 0);
+		    st.st_dev == named.st_dev && st.st_ino == named.st_ino) {
+			if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+				return ftruncate(b->tmp_fd, 0);
+			unlink(b->tmp); /* it is something else, too */
+		}
 		close(b->tmp_fd);
 		b->tmp_fd = -1;
 	}
@@ -162,11 +167,9 @@ publish(struct dbfile_builder *b)
 	int64_t old = b->old_fd == -1 ? now - 1 : b->old.st_mtime;
 
 	set_owner(b, b->tmp_fd);
-	if (fchmod(b->tmp_fd, MODE) == -1)
-		return fail(b, b->tmp, errno);
 	dbfile_raise_mtime(b->tmp_fd, old, now);
 	/* The name must not lead to an empty file after a power failure. */
-	if (fdatasync(b->tmp_fd) == -1)
+	if (fdatasync(b->tmp_fd) == -1 || fchmod(b->tmp_fd, MODE) == -1)
 		return fail(b, b->tmp, errno);
 	if (rename(b->tmp, b->path) == -1)
 		return fail(b, b->path, errno);

@@ -105,6 +105,38 @@ START_TEST(spelled_for_all)
 }
 END_TEST
 
+/* Who can open the new file can lock it, and nothing would be published. */
+START_TEST(nobody_elses)
+{
+	struct relay_store *s = relay_store_create();
+	struct dbfile_builder *b;
+	struct stat st;
+
+	scratch_make();
+	umask(0);
+	b = dbfile_build_begin(scratch_path("x.db"), 0, &err);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_int_eq(stat(scratch_path(".x.db.new"), &st), 0);
+	ck_assert_int_eq(st.st_mode & 07777, 0600);
+	dbfile_build_cancel(&b);
+	/* What somebody put under that name is not emptied. */
+	scratch_write("precious", "w", "gold", 4);
+	ck_assert_int_eq(
+	    link(scratch_path("precious"), scratch_path(".x.db.new")), 0);
+	put(s, "203.0.113.77", 1234567890);
+	write_file(s, "");
+	ck_assert_str_eq(get("203.0.113.77"), "1234567890");
+	ck_assert_int_eq(stat(scratch_path("precious"), &st), 0);
+	ck_assert_int_eq(st.st_size, 4);
+	ck_assert_int_eq(mkfifo(scratch_path(".x.db.new"), 0666), 0);
+	write_file(s, "");
+	ck_assert_int_eq(stat(scratch_path("x.db"), &st), 0);
+	ck_assert_int_eq(st.st_mode, S_IFREG | 0644);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 START_TEST(changed_in_place)
 {
 	struct relay_store *s = relay_store_create();
@@ -486,6 +518,7 @@ main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, spelled_for_all);
+	tcase_add_test(t, nobody_elses);
 	tcase_add_test(t, changed_in_place);
 	tcase_add_test(t, no_room);
 	tcase_add_loop_test(t, unreadable, 0, COUNT(bad_files));
