@@ -160,6 +160,11 @@ pbs_link_send(
 
 	if (link->fd == -1 && !permits)
 		return;
+	/* Half of the room is for those that open something. */
+	if (!permits && link->bytes > PBS_LINK_QUEUE_MAX / 2) {
+		link->dropped++;
+		return;
+	}
 	e = malloc(sizeof(*e) + record.n + 1);
 	if (e == NULL) {
 		link->dropped++;

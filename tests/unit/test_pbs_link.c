@@ -245,10 +245,10 @@ START_TEST(slow_reader_gets_all)
 	int server = serve();
 	int fd = take(server);
 	unsigned int i;
-	size_t want = 40 * (sizeof(big) + 1);
+	size_t want = 30 * (sizeof(big) + 1);
 
 	memset(big, 'x', sizeof(big));
-	for (i = 0; i < 40; i++)
+	for (i = 0; i < 30; i++)
 		pbs_link_send(link_, &ev, slice_make(big, sizeof(big)));
 	ck_assert(!pbs_link_flush(link_));
 	while (want > 0) {
@@ -298,6 +298,40 @@ START_TEST(queue_is_bounded)
 }
 END_TEST
 
+/* A storm of failed logins must not push one out that worked. */
+START_TEST(failures_give_way)
+{
+	static char big[60000];
+	static char in[60000 + 3]; /* behind the last bytes from before */
+	struct auth_event failed = { .kind = AUTH_LOGIN };
+	int server = serve();
+	int fd = take(server);
+	bool found = false;
+	unsigned int i;
+	ssize_t n;
+
+	memset(big, 'x', sizeof(big));
+	for (i = 0; i < 20; i++)
+		pbs_link_send(link_, &failed, slice_make(big, sizeof(big)));
+	ck_assert(!pbs_link_flush(link_));
+	send_event("192.0.2.1", "GOLD", true, AUTH_LOGIN);
+	for (i = 0; i < 2 * PBS_LINK_QUEUE_MAX / sizeof(big); i++)
+		pbs_link_send(link_, &failed, slice_make(big, sizeof(big)));
+	ck_assert_uint_gt(pbs_link_dropped(link_), 0);
+	while (!found) {
+		n = recv(fd, in + 3, sizeof(in) - 3, MSG_DONTWAIT);
+		if (n == -1) {
+			turn();
+			continue;
+		}
+		found = memmem(in, (size_t)n + 3, "GOLD", 4) != NULL;
+		memmove(in, in + n, 3);
+	}
+	close(fd);
+	close(server);
+}
+END_TEST
+
 START_TEST(path_too_long)
 {
 	static char long_path[200];
@@ -326,6 +360,7 @@ main(void)
 	tcase_add_loop_test(t, slow_then_gone, 0, 2);
 	tcase_add_test(t, slow_reader_gets_all);
 	tcase_add_test(t, queue_is_bounded);
+	tcase_add_test(t, failures_give_way);
 	tcase_add_test(t, path_too_long);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
