@@ -127,8 +127,9 @@ extern const struct option_table config_options;
  * (<basename>.conf, perdition.<protocol>.conf, perdition.conf), then the
  * defaults, then config_finish().  0, or with all problems found EX_USAGE (the
  * command line is wrong), EX_NOINPUT (the file is not there) or EX_CONFIG of
- * sysexits(3); the config is then to be cleared all the same.  What is odd but harmless is logged as a warning.
- * With help, version given, nothing else is read or checked.
+ * sysexits(3); the config is then to be cleared all the same.  What is odd but
+ * harmless is logged as a warning. With help, version given, nothing else is
+ * read or checked.
  */
 int config_load(
     struct config *, int argc, char *const argv[], struct option_problems *);
