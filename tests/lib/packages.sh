@@ -7,8 +7,8 @@ packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
 	libuv1-dev libdb5.3-dev libgdbm-dev libseccomp-dev libcap-ng-dev
 	libsystemd-dev'
 # Dovecot and Sendmail with what starts them.
-packages_servers='python3 m4 iproute2 util-linux dovecot-core dovecot-imapd
-	dovecot-pop3d'
+packages_servers='python3 m4 netbase iproute2 util-linux dovecot-core
+	dovecot-imapd dovecot-pop3d'
 packages_tests='check curl isync fetchmail mutt ucspi-tcp mailfront
 	perl-base'
 # Of Sendmail: fetched and unpacked, never installed (sendmail.py).
