@@ -154,7 +154,7 @@ class Statuses(Case):
                 (78, "PAM is not part", ["-f", "", "-a"]),
                 (78, "ManageSieve is not", ["-f", "", "-P", "managesieve"]),
                 (78, "not a protocol", ["-f", "", "-P", "gopher"]),
-                (78, "/nonexistent", ["-f", "/nonexistent"]),
+                (66, "/nonexistent", ["-f", "/nonexistent"]),
                 (78, "log_facility", ["-f", "", "-F", "nonsense"]),
                 (64, "own use", ["--role", "worker", "--slot", "0"]),
                 (64, "", ["--generate", "nothing"]),
