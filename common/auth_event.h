@@ -32,7 +32,8 @@ enum auth_tls { AUTH_PLAINTEXT, AUTH_STARTTLS, AUTH_SSL };
 
 struct auth_event {
 	enum auth_kind kind;
-	int64_t time; /* seconds since the epoch; not in the line form */
+	int64_t time; /* of this event, whatever its kind; seconds since the
+			 epoch; not in the line form */
 	uint64_t
 	    session; /* unique on this host while it runs; not in the line */
 	char protocol[16];  /* upper case as option protocol: IMAP4, POP3 ... */

@@ -45,6 +45,23 @@ boot_seconds(void)
 	return ts.tv_sec;
 }
 
+/*
+ * The clock was set: what is left of each entry's life is not to change, nor
+ * may a clock that went back keep anyone in for longer.
+ */
+static void
+check_clock(struct daemon *d)
+{
+	int64_t offset = wall() - boot_seconds();
+	int64_t step = offset - d->clock_offset;
+
+	if (step >= -CLOCK_SLACK && step <= CLOCK_SLACK)
+		return; /* remembered as it was, so that drift adds up */
+	d->clock_offset = offset;
+	log_event(LOG_NOTICE, "clock-step", LOG_I64("seconds", step));
+	relay_shift(&d->relay, step);
+}
+
 /* --- logins -------------------------------------------------------------- */
 
 static void
@@ -79,8 +96,11 @@ static void
 on_login(struct daemon *d, const struct addr *client, struct slice user,
     int64_t when, const char *source)
 {
-	int64_t now = wall();
+	int64_t now;
 
+	/* First, or this one would be shifted by what it counts already. */
+	check_clock(d);
+	now = wall();
 	switch (relay_login(&d->relay, client, when, now)) {
 	case RELAY_OPENED:
 		log_opened(client, user, when, source);
@@ -120,9 +140,10 @@ daemon_on_event(void *arg, const struct auth_event *ev)
 {
 	if (ev->kind == AUTH_CLOSE || !ev->ok)
 		return;
-	/* A living session that is told again lives now, whenever it began. */
-	on_login(arg, &ev->client, slice_make(ev->user, ev->user_len),
-	    ev->kind == AUTH_RELOG ? wall() : ev->time, "socket");
+	/* Of a living session too: it lived then, and may have ended while
+	 * the record waited. */
+	on_login(arg, &ev->client, slice_make(ev->user, ev->user_len), ev->time,
+	    "socket");
 }
 
 static void
@@ -156,6 +177,7 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 	} else if (strcmp(r->db, d->config.db_path) != 0) {
 		n = control_reply_other(out);
 	} else {
+		check_clock(d);
 		relay_execute(&d->relay, &r->q, wall(), &res);
 		log_request(r, &res);
 		/* The tool's user may look at the file at once. */
@@ -176,23 +198,6 @@ on_gone(void *arg, const struct relay_entry *e)
 	(void)arg;
 	relay_key_write(&e->key, text);
 	log_event(LOG_INFO, "relay-expire", LOG_STR("address", text));
-}
-
-/*
- * The clock was set: what is left of each entry's life is not to change, nor
- * may a clock that went back keep anyone in for longer.
- */
-static void
-check_clock(struct daemon *d)
-{
-	int64_t offset = wall() - boot_seconds();
-	int64_t step = offset - d->clock_offset;
-
-	if (step >= -CLOCK_SLACK && step <= CLOCK_SLACK)
-		return; /* remembered as it was, so that drift adds up */
-	d->clock_offset = offset;
-	log_event(LOG_NOTICE, "clock-step", LOG_I64("seconds", step));
-	relay_shift(&d->relay, step);
 }
 
 static void

@@ -280,9 +280,17 @@ class Socket(PbsTestCase):
         sock.sendall(record(addr, when=now - 50))
         self.assertEqual(int(self.wait_entry(addr)), now + 50)
         sock.sendall(record(addr, when=now - 60))
-        sock.sendall(record(addr, kind="relog", when=now - 50))
+        sock.sendall(record(addr, kind="relog", when=now))
         wait_for("a longer life", lambda: int(self.db.get(addr)) >= now + 100,
                  5)
+        # The session may have ended while the record waited somewhere.
+        late, later = self.fresh(), self.fresh()
+        sock.sendall(record(late, kind="relog", when=now - 90))
+        sock.sendall(record(later, kind="relog", when=now - 101))
+        self.assertEqual(int(self.wait_entry(late)), now + 10)
+        sock.sendall(record(self.fresh()))
+        self.wait_entry(f"198.18.0.{self.next}")
+        self.assertIsNone(self.db.get(later))
         sock.sendall(record(addr, kind="close", when=now))
         sock.sendall(record(self.fresh()))
         self.assertGreaterEqual(int(self.db.get(addr)), now + 100)
@@ -412,6 +420,44 @@ class Time(PbsTestCase):
             self.assertLess(time.time(), end + 1)
             self.assertGreaterEqual(time.time(), end)
 
+    def test_login_right_after_a_clock_step(self):
+        """It is not counted twice what the clock jumped."""
+        if sanitized():
+            return  # which must be loaded before all else
+        shim, step = self.dir / "shim.so", self.dir / "step"
+        (self.dir / "shim.c").write_text("""
+            #define _GNU_SOURCE
+            #include <dlfcn.h>
+            #include <time.h>
+            #include <unistd.h>
+            time_t time(time_t *out)
+            {
+                struct timespec ts;
+                clock_gettime(CLOCK_REALTIME, &ts);
+                if (access(STEP, F_OK) == 0)
+                    ts.tv_sec += 86400;
+                if (out)
+                    *out = ts.tv_sec;
+                return ts.tv_sec;
+            }
+            """)
+        subprocess.run(["cc", "-shared", "-fPIC", f'-DSTEP="{step}"', "-o",
+                        shim, self.dir / "shim.c"], check=True)
+        pbs = self.pbs("socket", timeout=1000)
+        pbs.env["LD_PRELOAD"] = str(shim)
+        self.start(pbs)
+        sock, before, after = self.dial(), self.fresh(), self.fresh()
+        sock.sendall(record(before))
+        expires = int(self.wait_entry(before))
+        step.touch()
+        now = int(time.time()) + 86400
+        sock.sendall(record(after, when=now))
+        wait_for("the step", lambda: int(self.db.get(before) or 0) > expires)
+        self.assertAlmostEqual(int(self.db.get(before)), expires + 86400,
+                               delta=3)
+        self.assertAlmostEqual(int(self.wait_entry(after)), now + 1000,
+                               delta=3)
+
     def test_file_time_rises_with_each_change(self):
         self.start_pbs("socket")
         sock, last = self.dial(), os.stat(self.daemon.db).st_mtime
@@ -520,6 +566,32 @@ class Trouble(PbsTestCase):
         (small / "filler").unlink()
         self.wait_entry(last, 3)
         self.assertIn("db-restored", pbs.output())
+
+    def test_full_disk_and_reader_that_keeps_the_lock(self):
+        small = self.subdir("small")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755",
+                        "tmpfs", str(small)], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", str(small)])
+        os.chown(small, *self.ids())
+        pbs = self.pbs("socket", db_file=small / "relay.db", timeout=4)
+        pbs.db = small / "relay.db"
+        self.db = RelayDb(pbs.db)
+        self.start(pbs)
+        addr = self.fresh()
+        self.dial().sendall(record(addr))
+        expires = int(self.wait_entry(addr))
+        with open(small / "filler", "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+            except OSError:
+                pass
+        with open(pbs.db, "rb") as f:
+            fcntl.flock(f, fcntl.LOCK_SH)
+            wait_for("the lock is missed", lambda: "db-lock-busy"
+                     in pbs.output(), 12)
+        self.wait_gone(addr, 4)
+        self.assertLess(time.time(), expires + 6)
 
     @staticmethod
     def ids():
