@@ -80,10 +80,15 @@ relay_db_rebuild(struct relay_db *d, struct err *err)
 {
 	bool in_place = false;
 
-	dbfile_close(&d->file);
+	if (d->anew)
+		dbfile_close(&d->file);
 	if (relay_file_write(d->cfg.path, d->cfg.prefix, d->store, d->cfg.uid,
-		d->cfg.gid, &in_place, err) == -1)
+		d->cfg.gid, &in_place, err) == -1) {
+		if (in_place)
+			dbfile_close(&d->file); /* perhaps torn */
 		return -1;
+	}
+	dbfile_close(&d->file);
 	if (in_place && !d->denied_said) {
 		d->denied_said = true;
 		log_event(LOG_WARNING, "db-in-place",
@@ -238,17 +243,6 @@ recovered(struct relay_db *d)
 	    LOG_U64("entries", relay_store_count(d->store)));
 }
 
-static void
-flush_anew(struct relay_db *d)
-{
-	struct err err;
-
-	if (relay_db_rebuild(d, &err) == -1)
-		report(d, &err);
-	else
-		recovered(d);
-}
-
 /* Whether to give up waiting for the readers' lock. */
 static bool
 lock_patience_over(struct relay_db *d)
@@ -261,8 +255,8 @@ lock_patience_over(struct relay_db *d)
 }
 
 /*
- * The disk is full: new entries have to wait, but what is past its time must
- * go, and taking out needs no room.
+ * There is no room, for changes or for a new file: new entries have to wait,
+ * but what is past its time must go, and taking out needs none.
  */
 static void
 delete_only(struct relay_db *d)
@@ -284,6 +278,20 @@ delete_only(struct relay_db *d)
 	d->n = kept;
 	if (dbfile_commit(d->file, now, &err) == -1)
 		d->anew = true;
+}
+
+static void
+flush_anew(struct relay_db *d)
+{
+	struct err err;
+
+	if (relay_db_rebuild(d, &err) == 0) {
+		recovered(d);
+		return;
+	}
+	report(d, &err);
+	if (d->file != NULL)
+		delete_only(d);
 }
 
 static void
