@@ -40,6 +40,7 @@ struct logdest {
 	int fd;         /* -1: syslog is not connected */
 	int facility;   /* as LOG_MAIL */
 	char *path;     /* of the file or the socket */
+	bool created;   /* the file was not there */
 	bool wait_free; /* write(2) on fd never blocks */
 	bool is_socket; /* standard output is one */
 	bool broken;    /* standard output: its reader is gone for good */
@@ -197,6 +198,7 @@ dest_open(struct logdest *d, const char *facility, struct err *err)
 		    d, facility[0] == '-' ? STDOUT_FILENO : STDERR_FILENO, err);
 	case KIND_FILE:
 		d->wait_free = true;
+		d->created = access(d->path, F_OK) == -1 && errno == ENOENT;
 		d->fd = file_open(d->path, err);
 		return d->fd == -1 ? -1 : 0;
 	case KIND_SYSLOG:
@@ -236,6 +238,18 @@ no_memory:
 	err_set(err, ENOMEM, "log: %s", strerror(ENOMEM));
 	logdest_close(&d);
 	return NULL;
+}
+
+int
+logdest_give(struct logdest *d, uid_t uid)
+{
+	struct stat st;
+
+	/* Between the look and the opening somebody else's could have come. */
+	if (!d->created || fstat(d->fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_uid != geteuid() || st.st_nlink != 1)
+		return 0;
+	return fchown(d->fd, uid, (gid_t)-1);
 }
 
 void

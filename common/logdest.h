@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 #include "common/slice.h"
@@ -29,6 +30,12 @@ struct logdest;
  */
 struct logdest *logdest_open(
     const char *facility, const char *socket, struct err *);
+/*
+ * Whoever runs as another user later must be able to open the file then: if
+ * logdest_open() had to create it, it becomes uid's; else nothing happens.
+ * 0, or -1 with errno.
+ */
+int logdest_give(struct logdest *, uid_t uid);
 void logdest_close(struct logdest **); /* writes what it can, never waits */
 
 /* Whether facility means standard output or error (implies foreground). */

@@ -78,6 +78,11 @@ open_log(struct daemon *d)
 		    &err, err.code == EINVAL ? EX_CONFIG : EX_CANTCREAT);
 	log_set_sink(sink, d->dest);
 	daemon_log_level(&d->config);
+	if (d->config.uid != (uid_t)-1 &&
+	    logdest_give(d->dest, d->config.uid) == -1)
+		log_event(LOG_WARNING, "log-owner",
+		    LOG_STR("file", d->config.log_facility),
+		    LOG_STR("error", strerror(errno)));
 	if (d->config.log_file[0] != '\0')
 		d->log_mark_n = tail_mark(d->config.log_file, d->log_mark);
 	return 0;

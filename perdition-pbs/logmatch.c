@@ -40,10 +40,10 @@ logmatch_create(const char *regex, struct err *err)
 	ret = regcomp(&m->regex, regex, REG_EXTENDED);
 	if (ret != 0) {
 		regerror(ret, &m->regex, why, sizeof(why));
-		err_set(err, EINVAL, "regex: %s", why);
+		err_set(err, EINVAL, "%s", why);
 	} else if (m->regex.re_nsub < 1) {
 		regfree(&m->regex);
-		err_set(err, EINVAL, "regex: has no group for the address");
+		err_set(err, EINVAL, "it has no group for the address");
 		ret = -1;
 	}
 	if (ret != 0) {

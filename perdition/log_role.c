@@ -285,41 +285,29 @@ on_pbs_connected(void *arg)
 	    ROLE_FD_CONTROL, slice_make((const char *)&type, sizeof(type)));
 }
 
-/* Who runs as another user later must be able to open it then. */
 static void
-give_file(const struct config *c, bool existed)
+give_file(struct log_role *lr)
 {
+	const struct config *c = lr->config;
 	const struct passwd *pw = getpwnam(c->username);
-	struct stat st;
-	int fd;
 
-	if (existed || geteuid() != 0 || pw == NULL)
-		return;
-	fd = open(
-	    c->log_facility, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (fd == -1)
-		return;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 &&
-	    st.st_nlink == 1 && fchown(fd, pw->pw_uid, (gid_t)-1) == -1)
+	if (geteuid() == 0 && pw != NULL &&
+	    logdest_give(lr->dest, pw->pw_uid) == -1)
 		log_event(LOG_WARNING, "log-owner",
 		    LOG_STR("file", c->log_facility),
 		    LOG_STR("reason", strerror(errno)));
-	close(fd);
 }
 
 struct log_role *
 log_role_open(const struct config *c, struct err *err)
 {
 	struct log_role *lr = calloc(1, sizeof(*lr));
-	struct stat st;
-	bool existed;
 
 	if (lr == NULL) {
 		err_set(err, ENOMEM, "out of memory");
 		return NULL;
 	}
 	lr->config = c;
-	existed = c->log_facility[0] != '/' || stat(c->log_facility, &st) == 0;
 	lr->dest = logdest_open(c->log_facility,
 	    c->syslog_socket[0] == '\0' ? NULL : c->syslog_socket, err);
 	if (lr->dest == NULL) {
@@ -328,7 +316,7 @@ log_role_open(const struct config *c, struct err *err)
 		return NULL;
 	}
 	log_set_sink(own_line, lr);
-	give_file(c, existed);
+	give_file(lr);
 	return lr;
 }
 

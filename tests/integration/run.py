@@ -3,7 +3,7 @@
 """Runs the integration tests: one line a test, then the totals.
 
     tests/integration/run.py --prefix DIR [--sanitized] [--artifacts DIR]
-                             [--keep-namespace] [NAME...]
+                             [NAME...]
 
 DIR holds sbin/perdition, sbin/perdition-pbs and lib/perdition.  A NAME is
 test_login, test_login.Imap or test_login.Imap.test_curl.  Needs root: the

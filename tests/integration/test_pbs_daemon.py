@@ -639,8 +639,16 @@ class Process(PbsTestCase):
             addr = self.fresh()
             self.dial().sendall(record(addr))
             self.wait_entry(addr)
-            self.assertEqual(os.stat(f"/proc/{pid}").st_uid,
-                             Trouble.ids()[0])
+            owner = Trouble.ids()[0]
+            self.assertEqual(os.stat(f"/proc/{pid}").st_uid, owner)
+            # Made by root, and the daemon can open it again all the same.
+            log = self.dir / "pbs.log"
+            self.assertEqual(log.stat().st_uid, owner)
+            log.rename(self.dir / "pbs.log.1")
+            log.touch(0o640)
+            os.chown(log, owner, -1)
+            os.kill(pid, signal.SIGHUP)
+            wait_for("the new log", lambda: "reload" in log.read_text())
         finally:
             os.kill(pid, signal.SIGTERM)
         wait_for("its end", lambda: not os.path.exists(f"/proc/{pid}")

@@ -350,6 +350,30 @@ START_TEST(file_rotates)
 }
 END_TEST
 
+/* What was there before is not given away.  Root gives to somebody else. */
+START_TEST(file_given)
+{
+	uid_t uid = geteuid() == 0 ? 65534 : geteuid();
+	struct logdest *d;
+	struct stat st;
+	struct err err;
+
+	d = logdest_open(path("log"), NULL, &err);
+	ck_assert_ptr_nonnull(d);
+	ck_assert_int_eq(logdest_give(d, uid), 0);
+	ck_assert_int_eq(stat(path("log"), &st), 0);
+	ck_assert_uint_eq(st.st_uid, uid);
+	ck_assert_int_eq(chown(path("log"), geteuid(), (gid_t)-1), 0);
+	logdest_close(&d);
+	d = logdest_open(path("log"), NULL, &err);
+	ck_assert_ptr_nonnull(d);
+	ck_assert_int_eq(logdest_give(d, uid), 0);
+	ck_assert_int_eq(stat(path("log"), &st), 0);
+	ck_assert_uint_eq(st.st_uid, geteuid());
+	logdest_close(&d);
+}
+END_TEST
+
 START_TEST(file_full)
 {
 	struct logdest *d = open_dest("/dev/full");
@@ -540,6 +564,7 @@ main(void)
 	tcase_add_test(tc, file_form);
 	tcase_add_loop_test(tc, file_zone, 0, COUNT(zones));
 	tcase_add_test(tc, file_rotates);
+	tcase_add_test(tc, file_given);
 	tcase_add_test(tc, file_full);
 	tcase_add_test(tc, file_full_within_a_line);
 	tcase_add_test(tc, file_rotates_within_a_line);
