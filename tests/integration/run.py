@@ -129,9 +129,6 @@ class Result(unittest.TestResult):
             if one is test:
                 print(f"     skipped: {text}", flush=True)
 
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-
 
 def main():
     parser = argparse.ArgumentParser()
