@@ -10,5 +10,5 @@ packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
 packages_servers='python3 m4 netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
 packages_tests='check curl isync fetchmail mutt ucspi-tcp mailfront
-	db5.3-util'
+	db5.3-util libsasl2-modules'
 # Of Sendmail: fetched and unpacked, never installed (sendmail.py).
