@@ -22,9 +22,9 @@
 #define FAILED_LOGINS_MAX 5 /* the same */
 #define DELAY_DOUBLINGS 3   /* of failure_delay: 1, 2, 4, 8 times */
 #define HOPS_MAX 8          /* perditions in a row, told by the tag */
-#define USER_LOGINS_MAX                                                        \
-	64                /* of one user under way on this host: beyond, it    \
-			   * is proxies that point at each other */
+/* Of one user under way on this host: beyond, it is proxies that point at
+ * each other. */
+#define USER_LOGINS_MAX 64
 #define FAREWELL_MS 10000 /* for a client to take our last words */
 
 int

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/secret.h"
 
 #include "common/banned.h"
 
@@ -79,8 +80,10 @@ make_texts(struct generation *gen)
 	secret = config_text(&gen->config, true, &n);
 	if (gen->text != NULL)
 		gen->config_fd = text_to_memfd(gen->text, gen->text_len);
-	if (secret != NULL)
+	if (secret != NULL) {
 		gen->secret_fd = text_to_memfd(secret, n);
+		secret_wipe(secret, n);
+	}
 	free(secret);
 	return gen->config_fd == -1 || gen->secret_fd == -1 ? -1 : 0;
 }

@@ -185,7 +185,7 @@ role_sandbox(struct err *err)
 	/* A kernel or a container without it: what it protects from has not
 	 * happened yet, so mail goes on. */
 	if (error != 0)
-		log_event(LOG_DEBUG, "confine", LOG_STR("skipped", "seccomp"),
+		log_event(LOG_WARNING, "confine", LOG_STR("skipped", "seccomp"),
 		    LOG_STR("reason", strerror(-error)));
 	return 0;
 }

@@ -422,6 +422,9 @@ session_end_all(struct session_env *env)
 	while (env->first != NULL) {
 		struct session *s = env->first;
 
+		/* In a relay a word of ours could end up inside a message. */
+		if (s->state == SESSION_COMMAND)
+			(void)dialogue_farewell(s, FAREWELL_SHUTDOWN);
 		s->state = SESSION_CLOSED;
 		session_end(s);
 	}

@@ -407,6 +407,13 @@ announce(struct play *p)
 }
 
 static void
+end_all(struct play *p)
+{
+	session_end_all(&p->env);
+	play_settle(p);
+}
+
+static void
 step(struct play *p, char *line)
 {
 	char *rest = line + strcspn(line, " \t");
@@ -437,6 +444,8 @@ step(struct play *p, char *line)
 		play_wrong("a secret was logged", rest);
 	else if (strcmp(line, "announce") == 0)
 		announce(p);
+	else if (strcmp(line, "shutdown") == 0)
+		end_all(p);
 	else if (strcmp(line, "nolog") != 0 && strcmp(line, "secret") != 0)
 		play_wrong("no such step", line);
 }
