@@ -287,6 +287,7 @@ option_write_sample(const struct option_table *table, FILE *f)
 		OPTION_HIDDEN | OPTION_COMMAND | OPTION_DEPRECATED, false };
 
 	fprintf(f,
+	    "# SPDX-License-Identifier: GPL-2.0-or-later\n"
 	    "# Configuration of %s: all options, at their defaults.\n"
 	    "# One a line: a name, white space, a value.  Remove the \"#\" in "
 	    "front of a\n"

@@ -184,18 +184,19 @@ static const struct option_type option_add_domain = {
 
 /* clang-format off */
 static const struct option_def defs[] = {
-	/* --- general -------------------------------------------------------- */
+	/* --- general ---------------------------------------------------- */
 	{ .name = "help", .letter = 'h', .type = &option_bool,
 	    .offset = FIELD(help), .group = G_GENERAL, .flags = OPTION_COMMAND,
 	    .help = "Show all options and end." },
 	{ .name = "version", .type = &option_bool,
-	    .offset = FIELD(version), .group = G_GENERAL, .flags = OPTION_COMMAND,
+	    .offset = FIELD(version), .group = G_GENERAL,
+	    .flags = OPTION_COMMAND,
 	    .help = "Show the version and end." },
 	{ .name = "config_file", .letter = 'f', .type = &option_path,
 	    .offset = FIELD(config_file), .dflt = "", .group = G_GENERAL,
 	    .flags = OPTION_COMMAND,
-	    .help = "Read this configuration file. Without it the first that is "
-		"there is read of NAME.conf, perdition.PROTOCOL.conf and "
+	    .help = "Read this configuration file. Without it the first that "
+		"is there is read of NAME.conf, perdition.PROTOCOL.conf and "
 		"perdition.conf in the configuration directory, where NAME is "
 		"the name that the program was called by." },
 	{ .name = "dump_config", .type = &option_bool,
@@ -232,7 +233,7 @@ static const struct option_def defs[] = {
 	    .group = G_GENERAL,
 	    .help = "Run as this group, when started by root." },
 
-	/* --- where clients connect ------------------------------------------ */
+	/* --- where clients connect -------------------------------------- */
 	{ .name = "listen", .type = &option_strings,
 	    .offset = FIELD(listen), .arg = "PROTOCOL://ADDR[:PORT]",
 	    .group = G_LISTEN,
@@ -257,10 +258,10 @@ static const struct option_def defs[] = {
 		"the protocol's own." },
 	{ .name = "tcp_keepalive", .type = &option_bool,
 	    .offset = FIELD(tcp_keepalive), .group = G_LISTEN,
-	    .help = "Have the system probe silent connections, to clients and to "
-		"real-servers." },
+	    .help = "Have the system probe silent connections, to clients and "
+		"to real-servers." },
 
-	/* --- what clients are told ------------------------------------------ */
+	/* --- what clients are told -------------------------------------- */
 	{ .name = "no_bind_banner", .letter = 'B', .type = &option_bool,
 	    .offset = FIELD(no_bind_banner), .group = G_DIALOGUE,
 	    .help = "Greet with the host's own name instead of the address "
@@ -276,8 +277,8 @@ static const struct option_def defs[] = {
 	{ .name = "pop_capability", .type = &option_string,
 	    .offset = FIELD(pop_capability), .dflt = "", .group = G_DIALOGUE,
 	    .help = "POP3 capabilities to announce before the login, separated "
-		"by dots or by two spaces. Empty: UIDL, USER and what perdition "
-		"itself supports." },
+		"by dots or by two spaces. Empty: UIDL, USER and what "
+		"perdition itself supports." },
 	{ .name = "managesieve_capability", .type = &option_string,
 	    .offset = FIELD(managesieve_capability), .dflt = "",
 	    .group = G_DIALOGUE,
@@ -300,7 +301,7 @@ static const struct option_def defs[] = {
 	    .help = "Refuse all logins, and announce it where the protocol "
 		"can." },
 
-	/* --- user names ----------------------------------------------------- */
+	/* --- user names ------------------------------------------------- */
 	{ .name = "domain_delimiter", .letter = 'D', .type = &option_string,
 	    .offset = FIELD(domain_delimiter), .dflt = "@", .group = G_NAME,
 	    .help = "What stands between user and domain; may be longer than "
@@ -335,7 +336,7 @@ static const struct option_def defs[] = {
 	    .help = "Log in with the user name that the map gives, when it "
 		"gives one." },
 
-	/* --- finding the real-server ---------------------------------------- */
+	/* --- finding the real-server ------------------------------------ */
 	{ .name = "map_library", .letter = 'M', .type = &option_path,
 	    .offset = FIELD(map_library), .dflt = "gdbm", .arg = "NAME|FILE",
 	    .group = G_LOOKUP,
@@ -356,18 +357,18 @@ static const struct option_def defs[] = {
 	{ .name = "query_key", .type = &option_string,
 	    .offset = FIELD(query_key), .dflt = "", .arg = "FORMAT[,FORMAT...]",
 	    .group = G_LOOKUP,
-	    .help = "Keys to ask the map for, in order; the first that is there "
-		"counts. In a FORMAT, \\U is the user's name, \\u what stands "
-		"before the delimiter, \\D the delimiter, \\d the domain, \\i "
-		"and \\p the client's address and port, \\I and \\P the local "
-		"ones, \\\\ a backslash. In a file, write it in double quotes. "
-		"Empty: the user's name." },
+	    .help = "Keys to ask the map for, in order; the first that is "
+		"there counts. In a FORMAT, \\U is the user's name, \\u what "
+		"stands before the delimiter, \\D the delimiter, \\d the "
+		"domain, \\i and \\p the client's address and port, \\I and \\P the "
+		"local ones, \\\\ a backslash. In a file, write it in double "
+		"quotes. Empty: the user's name." },
 	{ .name = "no_lookup", .letter = 'n', .type = &option_bool,
 	    .offset = FIELD(no_lookup), .group = G_LOOKUP,
 	    .help = "Resolve no names at all: addresses and port numbers must "
 		"be given everywhere." },
 
-	/* --- real-servers --------------------------------------------------- */
+	/* --- real-servers ----------------------------------------------- */
 	{ .name = "outgoing_server", .letter = 's', .type = &option_string,
 	    .offset = FIELD(outgoing_server), .dflt = "",
 	    .arg = "SERVER[:PORT][,...]", .group = G_SERVER,
@@ -392,7 +393,7 @@ static const struct option_def defs[] = {
 	    .help = "Check the password here before the real-server is asked. "
 		"PAM is not part of this build: refused." },
 
-	/* --- time-outs and limits ------------------------------------------- */
+	/* --- time-outs and limits --------------------------------------- */
 	{ .name = "timeout", .letter = 't', .type = &option_seconds,
 	    .offset = FIELD(timeout), .dflt = "1800", .group = G_LIMIT,
 	    .help = "End a session that nothing went through for this long. "
@@ -404,13 +405,13 @@ static const struct option_def defs[] = {
 		"login. 0: never." },
 	{ .name = "login_time", .type = &option_seconds,
 	    .offset = FIELD(login_time), .dflt = "180", .group = G_LIMIT,
-	    .help = "End a connection that has not logged in this long after it "
-		"was made, silent or not. 0: never." },
+	    .help = "End a connection that has not logged in this long after "
+		"it was made, silent or not. 0: never." },
 	{ .name = "failure_delay", .type = &option_seconds,
 	    .offset = FIELD(failure_delay), .dflt = "2", .max = 60,
 	    .group = G_LIMIT,
-	    .help = "Wait this long with the answer to a failed login, twice as "
-		"long after each further one, up to eight times." },
+	    .help = "Wait this long with the answer to a failed login, twice "
+		"as long after each further one, up to eight times." },
 	{ .name = "connection_limit", .letter = 'L', .type = &option_uint,
 	    .offset = FIELD(connection_limit), .dflt = "0", .group = G_LIMIT,
 	    .help = "Connections at the same time. 0: no limit." },
@@ -424,13 +425,13 @@ static const struct option_def defs[] = {
 	    .help = "After a reload, or when told to end, give open sessions "
 		"this long. 0: until the last of them ends." },
 
-	/* --- logging -------------------------------------------------------- */
+	/* --- logging ---------------------------------------------------- */
 	{ .name = "log_facility", .letter = 'F', .type = &option_string,
 	    .offset = FIELD(log_facility), .dflt = "mail",
 	    .arg = "FACILITY|FILE|-|+", .group = G_LOG,
-	    .help = "Where the log goes: a facility of syslog, a file (with its "
-		"whole path), - for standard output or + for standard error, "
-		"which both imply no_daemon." },
+	    .help = "Where the log goes: a facility of syslog, a file (with "
+		"its whole path), - for standard output or + for standard "
+		"error, which both imply no_daemon." },
 	{ .name = "syslog_socket", .type = &option_path,
 	    .offset = FIELD(syslog_socket), .dflt = "", .group = G_LOG,
 	    .help = "Socket of syslog. Empty: /dev/log." },
@@ -460,7 +461,7 @@ static const struct option_def defs[] = {
 	    .help = "Taken for the sake of old files, without effect: no "
 		"password is ever logged." },
 
-	/* --- processes ------------------------------------------------------ */
+	/* --- processes -------------------------------------------------- */
 	{ .name = "workers", .type = &option_uint,
 	    .offset = FIELD(workers), .dflt = "0", .max = WORKER_SLOTS / 2,
 	    .group = G_PROCESS,
@@ -472,7 +473,7 @@ static const struct option_def defs[] = {
 	    .help = "Processes that ask the map and the resolver, each for one "
 		"user at a time." },
 
-	/* --- TLS ------------------------------------------------------------ */
+	/* --- TLS -------------------------------------------------------- */
 	{ .name = "ssl_mode", .type = &option_set,
 	    .offset = FIELD(ssl_mode), .dflt = "", .arg = "MODE[,MODE...]",
 	    .names = ssl_modes, .group = G_TLS,
@@ -523,8 +524,8 @@ static const struct option_def defs[] = {
 	{ .name = "ssl_listen_min_proto_version", .type = &option_enum,
 	    .offset = FIELD(ssl_listen_min_proto_version), .dflt = "tlsv1.2",
 	    .arg = "VERSION", .names = tls_versions, .group = G_TLS,
-	    .help = "Lowest version for clients: sslv3, tlsv1, tlsv1.1, tlsv1.2 "
-		"or tlsv1.3." },
+	    .help = "Lowest version for clients: sslv3, tlsv1, tlsv1.1, "
+		"tlsv1.2 or tlsv1.3." },
 	{ .name = "ssl_outgoing_min_proto_version", .type = &option_enum,
 	    .offset = FIELD(ssl_outgoing_min_proto_version),
 	    .dflt = "tlsv1.2", .arg = "VERSION", .names = tls_versions,
