@@ -565,7 +565,8 @@ class Trouble(PbsTestCase):
         sock.sendall(record(last))
         (small / "filler").unlink()
         self.wait_entry(last, 3)
-        self.assertIn("db-restored", pbs.output())
+        wait_for("the recovery to be logged",
+                 lambda: "db-restored" in pbs.output())
 
     def test_full_disk_and_reader_that_keeps_the_lock(self):
         small = self.subdir("small")
