@@ -144,6 +144,9 @@ check_socket_user(struct check *k)
 	struct slice rest = slice_str(k->c->socket_user), part;
 	char text[100];
 
+	/* setenv runs for each SMTP client: it must not wait for LDAP. */
+	if (k->c->mode != PBS_DAEMON)
+		return;
 	k->c->uids = calloc(rest.n + 1, sizeof(*k->c->uids));
 	if (k->c->uids == NULL) {
 		complain_of_errno(k, "socket_user");
