@@ -100,6 +100,13 @@ dbfile_cache_for(uint64_t bytes)
 	return cache > 0xf0000000u ? 0xf0000000u : (uint32_t)cache;
 }
 
+const char *
+dbfile_name_of(int fd, const char *path, char name[DBFILE_NAME_MAX])
+{
+	snprintf(name, DBFILE_NAME_MAX, "/proc/self/fd/%d", fd);
+	return access(name, F_OK) == 0 ? name : path;
+}
+
 static int
 same_inode(const struct stat *a, const struct stat *b)
 {
@@ -119,15 +126,19 @@ open_handles(struct dbfile *f, struct err *err)
 {
 	struct stat st;
 	DB_HASH_STAT *hs = NULL;
+	char name[DBFILE_NAME_MAX];
 	int ret, fd;
 
-	f->fd = open(f->path, O_RDWR | O_CLOEXEC);
+	/* Root itself has made it: no link of anybody's. */
+	f->fd = open(
+	    f->path, O_RDWR | O_CLOEXEC | (geteuid() == 0 ? O_NOFOLLOW : 0));
 	if (f->fd == -1 || fstat(f->fd, &f->st) == -1)
 		return err_set(err, errno, "%s: %s", f->path, strerror(errno));
 	f->cache = dbfile_cache_for((uint64_t)f->st.st_size);
 	ret = dbfile_handle(&f->db, f->cache);
 	if (ret == 0)
-		ret = f->db->open(f->db, NULL, f->path, NULL, DB_HASH, 0, 0);
+		ret = f->db->open(f->db, NULL,
+		    dbfile_name_of(f->fd, f->path, name), NULL, DB_HASH, 0, 0);
 	if (ret != 0)
 		return dbfile_err(err, f->path, "cannot be opened", ret);
 	if (f->db->fd(f->db, &fd) != 0 || fstat(fd, &st) == -1 ||

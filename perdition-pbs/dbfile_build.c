@@ -80,8 +80,9 @@ announce(size_t records)
 }
 
 static int
-fill(struct dbfile_builder *b, const char *path)
+fill(struct dbfile_builder *b, int fd, const char *path)
 {
+	char name[DBFILE_NAME_MAX];
 	size_t records = b->plan->records + b->plan->records / 2;
 	struct slice key, value;
 	DB *db = NULL;
@@ -98,8 +99,8 @@ fill(struct dbfile_builder *b, const char *path)
 	if (ret == 0)
 		ret = db->set_h_nelem(db, announce(records));
 	if (ret == 0)
-		ret = db->open(db, NULL, path, NULL, DB_HASH,
-		    DB_CREATE | DB_TRUNCATE, MODE);
+		ret = db->open(db, NULL, dbfile_name_of(fd, path, name), NULL,
+		    DB_HASH, DB_CREATE | DB_TRUNCATE, MODE);
 	while (ret == 0 && b->next(b->arg, &key, &value))
 		ret = dbfile_db_put(db, key, value);
 	if (db != NULL) {
@@ -187,7 +188,7 @@ rewrite_in_place(struct dbfile_builder *b)
 		*b->plan->in_place = true;
 	if (dbfile_flock(b->old_fd, LOCK_EX, b->wait_ms) == -1)
 		return fail(b, b->path, errno);
-	ret = fill(b, b->path);
+	ret = fill(b, b->old_fd, b->path);
 	if (ret == -1)
 		err_prefix(b->err, "torn");
 	dbfile_raise_mtime(b->old_fd, b->old.st_mtime, time(NULL));
@@ -274,7 +275,7 @@ dbfile_build_finish(struct dbfile_builder **bp, const struct dbfile_plan *plan,
 	if (b->old_fd != -1 && fstat(b->old_fd, &b->old) == -1) {
 		fail(b, b->path, errno);
 	} else if (b->tmp_fd != -1) {
-		ret = fill(b, b->tmp);
+		ret = fill(b, b->tmp_fd, b->tmp);
 		if (ret == 0)
 			ret = publish(b);
 		if (ret == 0) { /* the name is gone: nothing to unlink */

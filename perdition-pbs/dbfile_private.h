@@ -23,6 +23,15 @@
  * and has to be closed, even then, unless NULL. */
 int dbfile_handle(DB **dbp, uint32_t cache);
 
+/*
+ * A name of what fd is open on, for Berkeley DB, which opens by name, several
+ * times over: whoever may rename in the directory (root's work may be in
+ * another's) cannot slip it another file.  path where there is no /proc.
+ */
+#define DBFILE_NAME_MAX 32
+const char *dbfile_name_of(
+    int fd, const char *path, char name[DBFILE_NAME_MAX]);
+
 /* -1, with err set from what a DB function returned. */
 int dbfile_err(struct err *, const char *path, const char *what, int ret);
 

@@ -114,8 +114,12 @@ open_locked(struct journal *j, bool create, unsigned int wait_ms)
 			return -1;
 		/* A snapshot may have taken its place while we waited. */
 		if (fstat(j->fd, &st) == 0 && stat(j->path, &named) == 0 &&
-		    st.st_dev == named.st_dev && st.st_ino == named.st_ino)
-			return 0;
+		    st.st_dev == named.st_dev && st.st_ino == named.st_ino) {
+			if (st.st_nlink == 1)
+				return 0;
+			errno = EMLINK; /* another's file too, perhaps */
+			return -1;
+		}
 		close(j->fd);
 		j->fd = -1;
 	}

@@ -99,6 +99,23 @@ make_parents(const char *dir)
 	free(path);
 }
 
+/* The directory just made; not by name, which who owns the one above it may
+ * have given to something else. */
+static int
+give_dir(const char *dir, uid_t uid, gid_t gid)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int ret, error;
+
+	if (fd == -1)
+		return -1;
+	ret = fchown(fd, uid, gid);
+	error = errno;
+	close(fd);
+	errno = error;
+	return ret;
+}
+
 int
 process_make_dir(
     const char *dir, mode_t mode, uid_t uid, gid_t gid, struct err *err)
@@ -112,7 +129,7 @@ process_make_dir(
 	}
 	make_parents(dir);
 	if (mkdir(dir, mode) == -1 ||
-	    (uid != (uid_t)-1 && chown(dir, uid, gid) == -1))
+	    (uid != (uid_t)-1 && give_dir(dir, uid, gid) == -1))
 		return err_set(err, errno, "%s: %s", dir, strerror(errno));
 	return 0;
 }
@@ -158,13 +175,21 @@ process_become(uid_t uid, gid_t gid, const char *log_file, struct err *err)
 int
 process_write_pid(const char *path, uid_t uid, gid_t gid, struct err *err)
 {
-	int fd = open(
-	    path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int fd = open(path,
+	    O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0644);
+	struct stat st;
 	int ret;
 
 	if (fd == -1)
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	ret = dprintf(fd, "%ld\n", (long)getpid());
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		close(fd);
+		return err_set(
+		    err, EEXIST, "%s: exists and is another file", path);
+	}
+	ret = ftruncate(fd, 0);
+	if (ret == 0)
+		ret = dprintf(fd, "%ld\n", (long)getpid());
 	if (ret < 0 || (uid != (uid_t)-1 && fchown(fd, uid, gid) == -1)) {
 		err_set(err, errno, "%s: %s", path, strerror(errno));
 		close(fd);

@@ -7,6 +7,7 @@
 #include "perdition-pbs/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,32 @@ unix_address(struct sockaddr_un *sun, const char *path, struct err *err)
 	return 0;
 }
 
+/*
+ * With its mode from the start, and given away not by name: who owns the
+ * directory could have put something of root's there.
+ */
+static int
+bind_owned(
+    int fd, const struct sockaddr_un *sun, mode_t mode, uid_t uid, gid_t gid)
+{
+	mode_t old = umask(0777 & ~mode);
+	int ret = bind(fd, (const struct sockaddr *)sun, sizeof(*sun));
+	struct stat st;
+
+	umask(old);
+	if (ret == -1 || uid == (uid_t)-1)
+		return ret;
+	fd = open(sun->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	errno = EEXIST;
+	ret = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_nlink == 1
+		  ? fchownat(fd, "", uid, gid, AT_EMPTY_PATH)
+		  : -1;
+	close(fd);
+	return ret;
+}
+
 static int
 bind_socket(int fd, const char *path, mode_t mode, uid_t uid, gid_t gid,
     struct err *err)
@@ -83,9 +110,7 @@ bind_socket(int fd, const char *path, mode_t mode, uid_t uid, gid_t gid,
 			    err, EEXIST, "%s: exists and is no socket", path);
 		unlink(path); /* if it fails, bind says so */
 	}
-	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    chmod(path, mode) == -1 ||
-	    (uid != (uid_t)-1 && chown(path, uid, gid) == -1) ||
+	if (bind_owned(fd, &sun, mode, uid, gid) == -1 ||
 	    listen(fd, SOMAXCONN) == -1)
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
 	return 0;

@@ -660,6 +660,35 @@ class Process(PbsTestCase):
         done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
         self.assertEqual(done.returncode, 73, done.stderr)
 
+    def test_nothing_of_roots_through_links(self):
+        """Who owns the directories cannot have root empty other files or give
+        them away."""
+        precious = self.dir / "precious"
+        precious.write_text("gold")
+        pbs = self.pbs("socket", pid_file=self.dir / "pbs" / "pid")
+        os.link(precious, self.daemon.dir / "pid")
+        self.start_fails(pbs)
+        (self.daemon.dir / "pid").unlink()
+        self.start(pbs)
+        for name, mode in ((self.daemon.socket, 0o666),
+                           (next(self.daemon.dir.glob(16 * "[0-9a-f]" + ".sock")),
+                            0o600)):
+            st = os.stat(name)
+            self.assertEqual(st.st_mode & 0o7777, mode, name)
+            self.assertEqual((st.st_uid, st.st_gid), Trouble.ids(), name)
+        pbs.stop()
+        journal = next(self.daemon.dir.glob("*.journal"))
+        journal.unlink()
+        os.link(precious, journal)
+        self.start_fails(pbs)
+        self.assertEqual(precious.read_text(), "gold")
+        self.assertEqual(precious.stat().st_uid, 0)
+
+    def start_fails(self, pbs):
+        done = subprocess.run(pbs.argv, capture_output=True, text=True,
+                              timeout=20, env=pbs.env)
+        self.assertIn(done.returncode, (65, 73), done.stderr)
+
     def test_ordinary_user(self):
         """With the options of old alone, and without root."""
         home = self.subdir("home", owner=OWNER)
