@@ -193,7 +193,7 @@ static const struct option_def defs[] = {
 	    .flags = OPTION_COMMAND,
 	    .help = "Show the version and end." },
 	{ .name = "config_file", .letter = 'f', .type = &option_path,
-	    .offset = FIELD(config_file), .dflt = "", .group = G_GENERAL,
+	    .offset = FIELD(config_file), .group = G_GENERAL,
 	    .flags = OPTION_COMMAND,
 	    .help = "Read this configuration file. Without it the first that "
 		"is there is read of NAME.conf, perdition.PROTOCOL.conf and "

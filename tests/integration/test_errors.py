@@ -3,12 +3,14 @@
 where, the right status (sysexits.h), and nothing half-started."""
 
 import os
+import pathlib
+import re
 import socket
 import subprocess
 
 import relaydb
 from addresses import CLIENTS4
-from harness import TestCase, children, free_port, wait_for
+from harness import Daemon, TestCase, children, free_port, wait_for
 from lineclient import Imap
 from pair import (OWNER, Pbs, Perdition, config_text, modules, options,
                   program, run_perdition, sanitizer_env)
@@ -134,6 +136,45 @@ class PerditionStart(TestCase):
         again.write_text(dump)
         self.assertEqual(
             run_perdition(self, "-f", again, "--dump_config").stdout, dump)
+
+    def test_configuration_file_is_found(self):
+        """By the program's name first, then by protocol; HUP finds it too."""
+        dump = run_perdition(self, "-f", self.config(), "--dump_config").stdout
+        folder = pathlib.Path(next(
+            line.split()[1] for line in dump.splitlines()
+            if line.startswith("ssl_cert_file "))).parent
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self.addCleanup(folder.rmdir)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=False)
+        imap4 = program("perdition.imap4")
+        other = self.dir / "front.imap4"
+        other.symlink_to(program("perdition"))
+
+        def ok_line(argv0):
+            done = subprocess.run([argv0, "--dump_config"], text=True,
+                                  capture_output=True, timeout=20,
+                                  stdin=subprocess.DEVNULL,
+                                  env={**os.environ,
+                                       **sanitizer_env(self.reports)})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return re.search(r"^ok_line (.*)", done.stdout, re.M)[1]
+        (folder / "perdition.conf").write_text("ok_line general\n")
+        self.assertEqual(ok_line(imap4), "general")
+        (folder / "perdition.imap4.conf").write_text("ok_line protocol\n")
+        self.assertEqual(ok_line(imap4), "protocol")
+        self.assertEqual(ok_line(other), "protocol")
+        self.assertEqual(ok_line(program("perdition.pop3")), "general")
+        (folder / "front.imap4.conf").write_text("ok_line name\n")
+        self.assertEqual(ok_line(other), "name")
+
+        (folder / "perdition.conf").write_text(self.config().read_text())
+        front = self.start(Daemon(
+            "perdition", [program("perdition")], self.dir / "out",
+            ready=lambda: "event=started" in (self.dir / "out").read_text(),
+            env=sanitizer_env(self.reports)))
+        self.assertIn(f"file={folder}/perdition.conf", front.output())
 
     def test_full_disk_for_the_log(self):
         """Logins go on; that lines are lost is told once there is room."""
