@@ -360,9 +360,9 @@ static const struct option_def defs[] = {
 	    .help = "Keys to ask the map for, in order; the first that is "
 		"there counts. In a FORMAT, \\U is the user's name, \\u what "
 		"stands before the delimiter, \\D the delimiter, \\d the "
-		"domain, \\i and \\p the client's address and port, \\I and \\P the "
-		"local ones, \\\\ a backslash. In a file, write it in double "
-		"quotes. Empty: the user's name." },
+		"domain, \\i and \\p the client's address and port, \\I and "
+		"\\P the local ones, \\\\ a backslash. In a file, write it in "
+		"double quotes. Empty: the user's name." },
 	{ .name = "no_lookup", .letter = 'n', .type = &option_bool,
 	    .offset = FIELD(no_lookup), .group = G_LOOKUP,
 	    .help = "Resolve no names at all: addresses and port numbers must "
