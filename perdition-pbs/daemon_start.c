@@ -127,18 +127,21 @@ open_journal(struct daemon *d, bool *empty)
 }
 
 /* A first start, or one without a journal: the file may know of some. */
-static void
+static int
 import(struct daemon *d)
 {
 	int64_t now = time(NULL);
 	struct err err = { 0 };
 
 	if (relay_file_read(d->config.db_path, d->config.prefix, d->relay.store,
-		now, now + d->config.timeout, &err) == -1 &&
-	    err.code != ENOENT)
-		log_event(LOG_WARNING, "db-unreadable",
-		    LOG_STR("error", err.msg),
-		    LOG_STR("consequence", "made anew"));
+		now, now + d->config.timeout, &err) == 0 ||
+	    err.code == ENOENT)
+		return 0;
+	if (err.code == EEXIST)
+		return fail(&err, EX_DATAERR);
+	log_event(LOG_WARNING, "db-unreadable", LOG_STR("error", err.msg),
+	    LOG_STR("consequence", "made anew"));
+	return 0;
 }
 
 static void
@@ -176,7 +179,9 @@ open_relay(struct daemon *d)
 	if (status != 0)
 		return status;
 	if (empty)
-		import(d);
+		status = import(d);
+	if (status != 0)
+		return status;
 	relay_apply_rules(&d->relay);
 	if (relay_db_rebuild(d->db, &err) == -1)
 		return fail(&err, EX_CANTCREAT);

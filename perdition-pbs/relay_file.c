@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "perdition-pbs/guard.h"
 #include "perdition-pbs/journal.h"
 
@@ -127,6 +128,39 @@ struct item {
 	struct err err;
 };
 
+/*
+ * Whether a record is neither ours (all our values are digits) nor of
+ * perdition-pbs 2.2 (which kept a record TIME:KEY beside each KEY): then the
+ * file is somebody's access.db, and making it anew would destroy it.
+ */
+static bool
+is_foreign(struct dbfile_reader *reader, struct slice key, struct slice value)
+{
+	char old[5 + DBFILE_KEY_MAX] = "TIME:", ignored[DBFILE_VALUE_MAX];
+	struct err err;
+	uint64_t number;
+	size_t n;
+
+	if (slice_u64(value, UINT64_MAX, &number) == 0 ||
+	    slice_starts(key, SLICE("TIME:")))
+		return false;
+	memcpy(old + 5, key.p, key.n);
+	return dbfile_get(
+		   reader, slice_make(old, 5 + key.n), ignored, &n, &err) != 1;
+}
+
+static int
+refuse_foreign(const struct reading *r, struct slice key, struct err *err)
+{
+	char text[4 * DBFILE_KEY_MAX + 3];
+	long n = log_quote(key, text, sizeof(text));
+
+	return err_set(err, EEXIST,
+	    "%s: holds records of something else, such as %.*s: name another "
+	    "db_file, or move this one away",
+	    r->path, (int)(n < 0 ? 0 : n), text);
+}
+
 static void
 read_in_child(void *arg, FILE *out)
 {
@@ -139,10 +173,15 @@ read_in_child(void *arg, FILE *out)
 	memset(&item, 0, sizeof(item));
 	if (reader != NULL) {
 		while ((end.ret = dbfile_each(
-			    reader, &key, &value, &end.err)) == 1)
+			    reader, &key, &value, &end.err)) == 1) {
+			if (is_foreign(reader, key, value)) {
+				end.ret = refuse_foreign(r, key, &end.err);
+				break;
+			}
 			if (relay_file_parse(key, value, r->prefix, &item.e) &&
 			    item.e.expires > r->now)
 				fwrite(&item, sizeof(item), 1, out);
+		}
 	}
 	fwrite(&end, sizeof(end), 1, out);
 }

@@ -28,7 +28,8 @@ int relay_file_write(const char *path, const char *prefix,
 
 /*
  * Adds to store what path holds and is alive at now, none of it past limit.
- * Records that are not ours are left out.  0, or -1 with err.
+ * Records of perdition-pbs 2.2 are left out.  0, or -1 with err; its code is
+ * EEXIST when the file holds something else's records: leave it alone.
  */
 int relay_file_read(const char *path, const char *prefix,
     struct relay_store *store, int64_t now, int64_t limit, struct err *);

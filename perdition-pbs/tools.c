@@ -55,6 +55,16 @@ fail(const struct err *err)
 	return status_of(err);
 }
 
+/* With the prefix or without; also with the default prefix of 2.2, which
+ * scripts of its time have. */
+static int
+parse_key(const struct pbs_config *c, struct slice word, struct relay_key *k)
+{
+	if (relay_key_parse(word, c->prefix, k) == 0)
+		return 0;
+	return relay_key_parse(word, "POP:", k);
+}
+
 /* The words as keys, malloc'ed; NULL when one is none, and it was said. */
 static struct relay_key *
 parse_keys(const struct pbs_config *c, int argc, char *const args[])
@@ -63,8 +73,7 @@ parse_keys(const struct pbs_config *c, int argc, char *const args[])
 	bool bad = keys == NULL;
 
 	for (int i = 0; i < argc && keys != NULL; i++) {
-		if (relay_key_parse(slice_str(args[i]), c->prefix, &keys[i]) ==
-		    0)
+		if (parse_key(c, slice_str(args[i]), &keys[i]) == 0)
 			continue;
 		fprintf(stderr,
 		    PROGRAM ": %s: neither an address nor a network\n",

@@ -754,7 +754,8 @@ class Tools(PbsTestCase):
         pbs.run("insert", a)
         pbs.stop()
         pbs.run("insert", b)
-        pbs.run("remove", a)
+        # As scripts made for 2.2 spell it, whatever the prefix is now.
+        pbs.run("remove", "POP:" + a)
         self.assertEqual(set(self.db.all()), {b})
         pbs.start()
         addr = self.fresh()

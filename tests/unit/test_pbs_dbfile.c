@@ -137,6 +137,71 @@ START_TEST(nobody_elses)
 }
 END_TEST
 
+static int
+tool(enum relay_op op, const char *address, int64_t now,
+    struct relay_result *res)
+{
+	struct relay_file_config c = { .path = scratch_path("x.db"),
+		.prefix = "pop:",
+		.rule = { .v4_mask = 32, .v6_mask = 64 },
+		.limits = { 100, 1000, 1000 } };
+	struct relay_entry e;
+	struct relay_request q = { op, NULL, 0, 50 };
+
+	if (address != NULL) {
+		e = entry(address, 0);
+		q.keys = &e.key;
+		q.n = 1;
+	}
+	return relay_file_change(&c, &q, now, res, &err);
+}
+
+static void
+put_raw(const char *key, struct slice value)
+{
+	struct dbfile *f = dbfile_open(scratch_path("x.db"), &err);
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(dbfile_lock(f, 1), 0);
+	ck_assert_int_eq(dbfile_put(f, slice_str(key), value, &err), 0);
+	ck_assert_int_eq(dbfile_commit(f, 1000, &err), 0);
+	dbfile_close(&f);
+}
+
+/* An access.db is not made anew, nor opened to a tool; a file of
+ * perdition-pbs 2.2 is. */
+START_TEST(something_elses)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_result res;
+	struct stat before, after;
+
+	scratch_make();
+	write_file(s, "");
+	put_raw("POP:192.0.2.1", SLICE("1"));
+	put_raw("TIME:POP:192.0.2.1", SLICE("\x01\x02\x03\x04\0\0\0\0"));
+	put_raw("POP:192.0.2.2", SLICE("x"));
+	put_raw("TIME:POP:192.0.2.2", SLICE("\x01\x02\x03\x04\0\0\0\0"));
+	ck_assert_int_eq(relay_file_read(scratch_path("x.db"), "", s, 0,
+			     INT64_MAX / 2, &err),
+	    0);
+	put_raw("connect:192.0.2.7", SLICE("RELAY"));
+	ck_assert_int_eq(stat(scratch_path("x.db"), &before), 0);
+	ck_assert_int_eq(relay_file_read(scratch_path("x.db"), "", s, 0,
+			     INT64_MAX / 2, &err),
+	    -1);
+	ck_assert_int_eq(err.code, EEXIST);
+	ck_assert_ptr_nonnull(strstr(err.msg, "\"connect:192.0.2.7\""));
+	ck_assert_int_eq(tool(RELAY_INSERT, "192.0.2.1", 1000, &res), -1);
+	ck_assert_int_eq(err.code, EEXIST);
+	ck_assert_int_eq(stat(scratch_path("x.db"), &after), 0);
+	ck_assert(before.st_ino == after.st_ino);
+	ck_assert_str_eq(get("connect:192.0.2.7"), "RELAY");
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 START_TEST(changed_in_place)
 {
 	struct relay_store *s = relay_store_create();
@@ -395,25 +460,6 @@ END_TEST
 
 /* --- tools --------------------------------------------------------------- */
 
-static int
-tool(enum relay_op op, const char *address, int64_t now,
-    struct relay_result *res)
-{
-	struct relay_file_config c = { .path = scratch_path("x.db"),
-		.prefix = "pop:",
-		.rule = { .v4_mask = 32, .v6_mask = 64 },
-		.limits = { 100, 1000, 1000 } };
-	struct relay_entry e;
-	struct relay_request q = { op, NULL, 0, 50 };
-
-	if (address != NULL) {
-		e = entry(address, 0);
-		q.keys = &e.key;
-		q.n = 1;
-	}
-	return relay_file_change(&c, &q, now, res, &err);
-}
-
 START_TEST(on_the_file_alone)
 {
 	struct relay_result res;
@@ -521,6 +567,7 @@ main(void)
 	tcase_set_timeout(t, 100);
 	tcase_add_test(t, spelled_for_all);
 	tcase_add_test(t, nobody_elses);
+	tcase_add_test(t, something_elses);
 	tcase_add_test(t, changed_in_place);
 	tcase_add_test(t, no_room);
 	tcase_add_loop_test(t, unreadable, 0, COUNT(bad_files));
