@@ -67,7 +67,7 @@ role_exit_status(const struct err *err)
 	}
 }
 
-static void
+static int
 send_control(enum request_type type, struct slice text)
 {
 	char packet[sizeof(struct err) + 16];
@@ -77,14 +77,15 @@ send_control(enum request_type type, struct slice text)
 	msg_put_u16(&w, (uint16_t)type);
 	if (type == CONTROL_FAILED)
 		msg_put_slice(&w, text);
-	if (!w.failed)
-		(void)msg_send(ROLE_FD_CONTROL, slice_make(packet, w.n));
+	if (w.failed)
+		return -1;
+	return msg_send(ROLE_FD_CONTROL, slice_make(packet, w.n));
 }
 
 void
 role_ready(void)
 {
-	send_control(CONTROL_READY, slice_make(NULL, 0));
+	(void)send_control(CONTROL_READY, slice_make(NULL, 0));
 }
 
 static void
@@ -193,12 +194,15 @@ run(enum role role, const struct config *c, unsigned int number,
 	}
 }
 
+/* Once: the master says it where it is to be said, unless there is none. */
 static void
 tell_failure(enum role role, const struct err *err)
 {
 	struct logq *q = NULL;
 
-	send_control(CONTROL_FAILED, slice_str(err->msg));
+	if (send_control(CONTROL_FAILED, slice_str(err->msg)) == 0 &&
+	    role != ROLE_INETD)
+		return;
 	if (role != ROLE_LOG)
 		q = logq_open(ROLE_FD_LOG);
 	if (q != NULL)
