@@ -49,21 +49,12 @@ struct protocol_server {
 	struct server_result result;
 };
 
-static bool
-args_ok(const struct server_login *login)
-{
-	return login->user.n > 0 && login->user.n <= AUTH_USER_MAX &&
-	       login->authz.n <= AUTH_USER_MAX && line_arg_ok(login->user) &&
-	       line_arg_ok(login->authz) &&
-	       line_arg_ok(secret_get(login->password));
-}
-
 struct protocol_server *
 imap4_server_create(const struct server_login *login)
 {
 	struct protocol_server *s;
 
-	if (!args_ok(login)) {
+	if (!server_login_ok(login)) {
 		errno = EINVAL;
 		return NULL;
 	}

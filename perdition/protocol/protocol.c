@@ -6,12 +6,23 @@
 
 #include "perdition/protocol/protocol.h"
 
+#include "perdition/protocol/line.h"
+
 #include "common/banned.h"
 
 void
 credentials_clear(struct credentials *creds)
 {
 	secret_wipe(creds, sizeof(*creds));
+}
+
+bool
+server_login_ok(const struct server_login *login)
+{
+	return login->user.n > 0 && login->user.n <= AUTH_USER_MAX &&
+	       login->authz.n <= AUTH_USER_MAX && line_arg_ok(login->user) &&
+	       line_arg_ok(login->authz) &&
+	       line_arg_ok(secret_get(login->password));
 }
 
 const struct protocol *

@@ -119,6 +119,13 @@ struct server_login {
 	bool want_tls, need_tls; /* STARTTLS if offered; or fail */
 };
 
+/*
+ * Whether all of it can be said in a line of any protocol: no CR, LF or NUL,
+ * no empty user, nothing too long.  The one gate before a real-server's
+ * commands.
+ */
+bool server_login_ok(const struct server_login *);
+
 enum server_step {
 	SERVER_MORE,     /* send what is in out (if any), read more */
 	SERVER_DONE,     /* result is filled; what follows in the input is the
