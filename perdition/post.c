@@ -281,7 +281,7 @@ is_awaited(const struct post *p)
 }
 
 static void
-after_death(struct post *p, int64_t status, int sig)
+after_death(struct post *p, bool was_ready, int64_t status, int sig)
 {
 	struct master *m = p->master;
 	char text[640];
@@ -299,7 +299,9 @@ after_death(struct post *p, int64_t status, int sig)
 	    LOG_I64("signal", sig), LOG_STR("text", text));
 	if (p->leaving)
 		return;
-	if (is_awaited(p)) {
+	/* One that had got ready is replaced, also while others start: only
+	 * what cannot start at all ends a start. */
+	if (is_awaited(p) && !was_ready) {
 		p->leaving = true;
 		master_start_failed(m, p->gen, text,
 		    sig == 0 && status >= EX__BASE && status <= EX__MAX
@@ -320,6 +322,7 @@ static void
 on_end(uv_process_t *process, int64_t status, int sig)
 {
 	struct post *p = process->data;
+	bool was_ready;
 
 	uv_timer_stop(p->timer);
 	if (p->control_fd != -1)
@@ -327,10 +330,11 @@ on_end(uv_process_t *process, int64_t status, int sig)
 	close_control(p);
 	uv_close((uv_handle_t *)process, free_handle);
 	p->process = NULL;
+	was_ready = p->state == POST_READY;
 	p->state = POST_EMPTY;
 	if (p->role == ROLE_WORKER)
 		shared_slot_wipe(p->master->shared, p->slot);
-	after_death(p, status, sig);
+	after_death(p, was_ready, status, sig);
 }
 
 /* --- its start ------------------------------------------------------------ */
