@@ -17,6 +17,7 @@
 #include "common/addr.h"
 #include "common/option.h"
 #include "perdition/protocol/protocol.h"
+#include "perdition/tls/tls_mode.h"
 
 /* Where in a login a user name is changed (options STATE). */
 enum name_state {
@@ -25,18 +26,27 @@ enum name_state {
 	NAME_REMOTE_LOGIN = 4,
 };
 
+/* Whether clients are asked for a certificate (ssl_client_cert). */
+enum client_cert_mode {
+	CLIENT_CERT_NONE,
+	CLIENT_CERT_OPTIONAL, /* one that is shown must be good */
+	CLIENT_CERT_REQUIRED,
+};
+
 struct listener_config {
 	const struct protocol *protocol;
 	struct protocol_settings settings;
-	bool tls; /* from the first byte */
+	enum tls_mode tls;
+	enum client_cert_mode client_cert; /* where TLS runs */
 	struct addr addr;
 	bool any_family; /* "*" or no address: IPv6 and IPv4 in one socket */
 	char *text;      /* as the administrator wrote it, for messages */
 };
 
-struct server_config { /* SERVER[:PORT] of outgoing_server */
+struct server_config { /* one of outgoing_server */
 	char *host;    /* without brackets */
 	uint16_t port; /* 0: outgoing_port or the protocol's */
+	enum tls_mode tls;
 };
 
 struct config {
@@ -82,13 +92,12 @@ struct config {
 	bool quiet;
 	char *query_key;
 	unsigned int ssl_mode;
-	/* Read so that old files can be judged; config_finish() refuses what
-	 * asks for TLS. */
 	char *ssl_ca_chain_file, *ssl_ca_file, *ssl_ca_path;
 	bool ssl_ca_accept_self_signed, ssl_cert_accept_self_signed,
 	    ssl_cert_accept_expired, ssl_cert_accept_not_yet_valid,
 	    ssl_no_cert_verify, ssl_no_client_cert_verify, ssl_no_cn_verify;
-	char *ssl_cert_file, *ssl_key_file, *ssl_dh_params_file;
+	struct option_list ssl_cert_file, ssl_key_file; /* pairs, in order */
+	char *ssl_dh_params_file;
 	unsigned int ssl_cert_verify_depth;
 	char *ssl_listen_ciphers, *ssl_outgoing_ciphers;
 	unsigned int ssl_listen_min_proto_version, ssl_listen_max_proto_version,
@@ -96,6 +105,13 @@ struct config {
 	bool ssl_listen_compression, ssl_outgoing_compression,
 	    ssl_no_cipher_server_preference;
 	char *ssl_passphrase_fd, *ssl_passphrase_file;
+	char *ssl_cert_dir;                /* certificates by name; "" none */
+	unsigned int ssl_client_cert;      /* enum client_cert_mode */
+	char *ssl_client_ca_file;          /* "": ssl_ca_file, ssl_ca_path */
+	unsigned int ssl_client_cert_user; /* NID of the field, 0 none */
+	char *ssl_listen_crl_file, *ssl_outgoing_crl_file;
+	unsigned int ssl_ticket_lifetime;   /* s, 0: no tickets */
+	unsigned int ssl_handshake_timeout; /* s */
 
 	/* --- new with this perdition -- */
 	unsigned int workers; /* 0: one per core */
@@ -114,10 +130,12 @@ struct config {
 	size_t listener_count;
 	struct server_config *servers; /* outgoing_server */
 	size_t server_count;
-	uint16_t out_port; /* outgoing_port; 0: the protocol's */
-	char **query_keys; /* NULL-terminated; NULL: the user name */
-	char *host;        /* uname's node name, for no_bind_banner */
-	bool pid_file_set; /* by the administrator, not by default */
+	uint16_t out_port;          /* outgoing_port; 0: the protocol's */
+	enum tls_mode outgoing_tls; /* of ssl_mode; unless a server says */
+	bool listen_tls;            /* some listener has TLS */
+	char **query_keys;          /* NULL-terminated; NULL: the user name */
+	char *host;                 /* uname's node name, for no_bind_banner */
+	bool pid_file_set;          /* by the administrator, not by default */
 };
 
 extern const struct option_table config_options;

@@ -73,7 +73,8 @@ prepare(struct inetd *in, const struct config *c, struct err *err)
 	return 0;
 }
 
-/* Gives fds[i] the number i, for i from ROLE_FD_CONFIG on, past exec. */
+/* Gives fds[i] the number i, for i from ROLE_FD_CONFIG on, past exec; where it
+ * is -1 there is none. */
 static int
 lay_out(const int fds[FDS_MAX], int n)
 {
@@ -81,12 +82,15 @@ lay_out(const int fds[FDS_MAX], int n)
 	int i;
 
 	for (i = ROLE_FD_CONFIG; i < n; i++) {
-		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
-		if (high[i] == -1)
+		high[i] =
+		    fds[i] == -1 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
+		if (high[i] == -1 && fds[i] != -1)
 			return -1;
 	}
 	for (i = ROLE_FD_CONFIG; i < n; i++) {
-		if (dup2(high[i], i) == -1)
+		if (high[i] == -1)
+			close(i);
+		else if (dup2(high[i], i) == -1)
 			return -1;
 	}
 	return 0;
@@ -111,6 +115,9 @@ be_helper(const struct inetd *in, enum role role, int control)
 		[ROLE_FD_CONTROL] = control,
 		[ROLE_FD_LOG] = in->log[role != ROLE_LOG],
 		[ROLE_FD_SHARED] = in->shared,
+		[ROLE_FD_TLS_KEYS] = -1,
+		[ROLE_FD_TLS_TRUST] = -1,
+		[ROLE_FD_TICKETS] = -1,
 		[ROLE_FD_FIRST] = in->lookup[0],
 	};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -182,6 +189,9 @@ become_worker(const struct inetd *in, struct err *err)
 		[ROLE_FD_CONTROL] = in->none[0],
 		[ROLE_FD_LOG] = in->log[1],
 		[ROLE_FD_SHARED] = in->shared,
+		[ROLE_FD_TLS_KEYS] = -1,
+		[ROLE_FD_TLS_TRUST] = -1,
+		[ROLE_FD_TICKETS] = -1,
 		[ROLE_FD_FIRST] = in->lookup[1],
 	};
 

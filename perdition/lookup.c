@@ -273,7 +273,7 @@ ask_module(struct ask *k, struct slice user)
 		.protocol = protocol_of(k)->name,
 		.client_addr = (const struct sockaddr *)&client,
 		.local_addr = (const struct sockaddr *)&local_addr,
-		.client_tls = c->listeners[k->q->listener].tls,
+		.client_tls = k->q->client_tls,
 		.port = default_port(k),
 	};
 	char key[QUERY_KEY_MAX];

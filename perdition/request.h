@@ -21,15 +21,20 @@
 #include "common/addr.h"
 #include "common/auth_event.h"
 #include "common/msg.h"
+#include "perdition/tls/tls_mode.h"
 
 #define ROLE_FD_CONFIG 3 /* memfd with the configuration's text, to be read */
 #define ROLE_FD_CONTROL 4
 #define ROLE_FD_LOG 5    /* to write; the log role's to read */
 #define ROLE_FD_SHARED 6 /* memfd of shared.h; every role has one */
+/* Workers only; the first and the last not there when no listener has TLS. */
+#define ROLE_FD_TLS_KEYS 7  /* memfd, tls_bundle.h */
+#define ROLE_FD_TLS_TRUST 8 /* memfd, tls_bundle.h */
+#define ROLE_FD_TICKETS 9   /* memfd, tls_tickets.h; not with inetd */
 #define ROLE_FD_FIRST                                                          \
-	7 /* worker: lookup channel, then the listeners' sockets               \
-	   * in the configuration's order;                                     \
-	   * lookup: the workers' channels, one a slot */
+	10 /* worker: lookup channel, then the listeners' sockets              \
+	    * in the configuration's order;                                    \
+	    * lookup: the workers' channels, one a slot */
 
 #define WORKER_SLOTS 64 /* living workers, draining ones with them */
 
@@ -74,6 +79,7 @@ struct lookup_question {
 	uint64_t id;       /* the worker's own; comes back in the answer */
 	uint16_t listener; /* index in config.listeners */
 	struct addr client, local;
+	bool client_tls; /* the client's connection is encrypted */
 	size_t user_len;
 	char user[AUTH_USER_MAX]; /* as the client sent it */
 };
@@ -90,7 +96,8 @@ struct lookup_candidate {
 	struct addr addr;           /* with port */
 	char host[LOOKUP_HOST_MAX]; /* as the map said, for the log and the TLS
 				       name */
-	bool same;                  /* another address of the host before it */
+	enum tls_mode tls;
+	bool same; /* another address of the host before it */
 };
 
 struct lookup_answer {

@@ -4,7 +4,7 @@
 # Debian packages by what they are for; sourced by tests/run and the quickstart.
 
 packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
-	libuv1-dev libdb5.3-dev libgdbm-dev libseccomp-dev libcap-ng-dev
+	libuv1-dev libssl-dev libdb5.3-dev libgdbm-dev libseccomp-dev libcap-ng-dev
 	libsystemd-dev'
 # Dovecot and Sendmail with what starts them.
 packages_servers='python3 m4 netbase iproute2 util-linux dovecot-core

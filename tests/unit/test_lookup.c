@@ -65,7 +65,7 @@ add_default(const char *host, uint16_t port)
 	size_t n = config.server_count++;
 
 	snprintf(hosts[n], sizeof(hosts[n]), "%s", host);
-	servers[n] = (struct server_config){ hosts[n], port };
+	servers[n] = (struct server_config){ hosts[n], port, TLS_NONE };
 }
 
 static void
@@ -79,7 +79,7 @@ setup(void)
 	fake_reverse = NULL;
 	listeners[0] = (struct listener_config){ .protocol = &protocol_imap4 };
 	listeners[1] =
-	    (struct listener_config){ .protocol = &protocol_pop3, .tls = true };
+	    (struct listener_config){ .protocol = &protocol_pop3, .tls = TLS_IMPLICIT };
 	config = (struct config){
 		.add_domain_depth = 1,
 		.domain_delimiter = at,
@@ -405,6 +405,7 @@ START_TEST(whole_query)
 	config.query_keys = keys;
 	config.no_lookup = true;
 	q.listener = 1;
+	q.client_tls = true;
 	ck_assert_str_eq(ask("a@b"), "failed");
 	ck_assert_ptr_nonnull(
 	    strstr(a.text, "a_b-a-b-pop3-1-1-1-110: not an address"));
