@@ -28,9 +28,9 @@ struct loop_io {
 	struct loop *loop;
 	void (*ready)(struct loop_io *, unsigned int events);
 	void (*closed)(struct loop_io *);
-	struct loop_io *next; /* closed, and to be told */
+	struct loop_io *next; /* posted, or closed and to be told */
 	int fd;
-	unsigned int want;
+	uint8_t want, posted;
 };
 
 struct loop_timer {
@@ -60,6 +60,11 @@ void loop_at_turn_end(struct loop *, void (*end)(void *arg), void *arg);
 int loop_io_open(struct loop *, struct loop_io *, int fd,
     void (*ready)(struct loop_io *, unsigned int events));
 void loop_io_want(struct loop_io *, unsigned int events); /* 0: pause */
+/*
+ * Report events at the next turn although the socket itself is silent, if they
+ * are wanted by then.  Once: before that, posting them again adds nothing.
+ */
+void loop_io_post(struct loop_io *, unsigned int events);
 void loop_io_close(struct loop_io *, void (*closed)(struct loop_io *));
 
 void loop_timer_open(

@@ -28,10 +28,13 @@ struct loop {
 	uv_loop_t uv;
 	uv_poll_t poll; /* of the set */
 	uv_prepare_t prepare;
+	uv_idle_t idle; /* runs while something is posted */
 	int epoll;
 	struct epoll_event batch[BATCH];
 	int at, n; /* in batch; n is 0 outside of set_ready() */
 	struct loop_io *closed;
+	/* Posted: in this turn and being reported; for the next turn. */
+	struct loop_io *due, *posted, **posted_end;
 	void (*turn_end)(void *arg);
 	void *turn_end_arg;
 };
@@ -71,6 +74,45 @@ set_ready(uv_poll_t *p, int status, int events)
 	l->n = 0;
 }
 
+/* What is posted meanwhile has to wait for the next turn. */
+static void
+report_posted(uv_idle_t *idle)
+{
+	struct loop *l = idle->data;
+
+	uv_idle_stop(idle);
+	l->due = l->posted;
+	l->posted = NULL;
+	l->posted_end = &l->posted;
+	while (l->due != NULL) {
+		struct loop_io *io = l->due;
+		unsigned int e = io->posted & io->want;
+
+		l->due = io->next;
+		io->posted = 0;
+		if (e != 0)
+			io->ready(io, e);
+	}
+}
+
+static void
+forget_posted(struct loop *l, const struct loop_io *io)
+{
+	struct loop_io **p = &l->due;
+
+	while (*p != NULL && *p != io)
+		p = &(*p)->next;
+	if (*p != NULL) {
+		*p = io->next;
+		return;
+	}
+	for (p = &l->posted; *p != io;)
+		p = &(*p)->next;
+	*p = io->next;
+	if (l->posted_end == &io->next)
+		l->posted_end = p;
+}
+
 static void
 tell_closed(struct loop *l)
 {
@@ -101,7 +143,8 @@ start(struct loop *l)
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll == -1)
 		return -1;
-	l->poll.data = l->prepare.data = l;
+	l->poll.data = l->prepare.data = l->idle.data = l;
+	l->posted_end = &l->posted;
 	e = uv_poll_init(&l->uv, &l->poll, l->epoll);
 	if (e == 0)
 		e = uv_poll_start(&l->poll, UV_READABLE, set_ready);
@@ -109,6 +152,8 @@ start(struct loop *l)
 		e = uv_prepare_init(&l->uv, &l->prepare);
 	if (e == 0)
 		e = uv_prepare_start(&l->prepare, end_turn);
+	if (e == 0)
+		e = uv_idle_init(&l->uv, &l->idle);
 	if (e == 0)
 		return 0;
 	close(l->epoll);
@@ -148,6 +193,7 @@ loop_destroy(struct loop **lp)
 	tell_closed(l);
 	uv_close((uv_handle_t *)&l->poll, NULL);
 	uv_close((uv_handle_t *)&l->prepare, NULL);
+	uv_close((uv_handle_t *)&l->idle, NULL);
 	/* Handles that were closed get their last callback here. */
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 	close(l->epoll);
@@ -204,7 +250,7 @@ loop_io_open(struct loop *l, struct loop_io *io, int fd,
 	io->ready = ready;
 	io->closed = NULL;
 	io->next = NULL;
-	io->want = 0;
+	io->want = io->posted = 0;
 	return 0;
 }
 
@@ -225,10 +271,24 @@ loop_io_want(struct loop_io *io, unsigned int events)
 	if (events & LOOP_WRITE)
 		ev.events |= EPOLLOUT;
 	if (epoll_ctl(io->loop->epoll, op, io->fd, &ev) == 0)
-		io->want = events;
+		io->want = (uint8_t)events;
 	else
 		log_event(
 		    LOG_ERR, "epoll-failed", LOG_STR("why", strerror(errno)));
+}
+
+void
+loop_io_post(struct loop_io *io, unsigned int events)
+{
+	struct loop *l = io->loop;
+
+	if (io->posted == 0) {
+		io->next = NULL;
+		*l->posted_end = io;
+		l->posted_end = &io->next;
+		uv_idle_start(&l->idle, report_posted);
+	}
+	io->posted |= (uint8_t)events;
 }
 
 void
@@ -240,7 +300,9 @@ loop_io_close(struct loop_io *io, void (*closed)(struct loop_io *))
 	for (int i = l->at + 1; i < l->n; i++)
 		if (l->batch[i].data.ptr == io)
 			l->batch[i].data.ptr = NULL;
-	io->want = 0;
+	if (io->posted != 0)
+		forget_posted(l, io);
+	io->want = io->posted = 0;
 	io->closed = closed;
 	io->next = l->closed;
 	l->closed = io;

@@ -118,7 +118,7 @@ loop_io_open(struct loop *l, struct loop_io *io, int fd,
 			abort();
 	io->loop = l;
 	io->ready = ready;
-	io->want = 0;
+	io->want = io->posted = 0;
 	l->io[l->io_count++] = (struct fake_io){ .io = io, .fd = fd };
 	return 0;
 }
@@ -127,7 +127,14 @@ void
 loop_io_want(struct loop_io *io, unsigned int events)
 {
 	(void)io_of(io);
-	io->want = events;
+	io->want = (uint8_t)events;
+}
+
+void
+loop_io_post(struct loop_io *io, unsigned int events)
+{
+	(void)io_of(io);
+	io->posted |= (uint8_t)events;
 }
 
 void
@@ -135,7 +142,7 @@ loop_io_close(struct loop_io *io, void (*closed)(struct loop_io *))
 {
 	io_of(io)->closing = true;
 	io->closed = closed;
-	io->want = 0;
+	io->want = io->posted = 0;
 }
 
 void
@@ -200,6 +207,24 @@ close_one(struct loop *l)
 	return false;
 }
 
+/* One that was posted.  False when there is none. */
+static bool
+serve_posted(struct loop *l)
+{
+	for (size_t i = 0; i < l->io_count; i++) {
+		struct loop_io *io = l->io[i].io;
+		unsigned int e = io->posted & io->want;
+
+		if (io->posted == 0 || l->io[i].closing)
+			continue;
+		io->posted = 0;
+		if (e != 0)
+			io->ready(io, e);
+		return true;
+	}
+	return false;
+}
+
 /* One socket that is ready.  False when there is none. */
 static bool
 serve_one(struct loop *l)
@@ -236,7 +261,7 @@ void
 loop_fake_settle(struct loop *l)
 {
 	for (int i = 0; i < ROUNDS; i++) {
-		bool served = serve_one(l);
+		bool served = serve_posted(l) || serve_one(l);
 
 		if (!close_one(l) && !served)
 			return;
