@@ -38,6 +38,7 @@ backend_lookup(struct session *s)
 	struct lookup_question q = { .client = s->client_addr,
 		.local = s->local_addr };
 
+	q.client_tls = s->client.tls != NULL;
 	q.listener = (uint16_t)(s->listener - s->env->config->listeners);
 	if (user.n > sizeof(q.user))
 		return dialogue_refuse(s, REFUSE_CREDENTIALS, NO_SERVER, NULL);
@@ -87,6 +88,7 @@ order_candidates(struct session *s, const struct lookup_answer *a)
 				env->shared, &c->addr, now) != (bad == 1))
 				continue;
 			l->candidate[n].addr = c->addr;
+			l->candidate[n].tls = c->tls;
 			memcpy(l->candidate[n].host, c->host, sizeof(c->host));
 			n++;
 		}
@@ -214,7 +216,9 @@ next_candidate(struct session *s)
 		}
 		fd = s->env->connect(&c->addr);
 		if (fd != -1 && session_server_open(s, fd) == 0) {
-			conn_want(&s->server, LOOP_READ);
+			/* In TLS from the first byte we speak first. */
+			conn_want(&s->server,
+			    c->tls == TLS_IMPLICIT ? LOOP_WRITE : LOOP_READ);
 			session_timer(s,
 			    (uint64_t)s->env->config->connect_timeout * 1000);
 			return SESSION_CONNECT;
@@ -240,6 +244,7 @@ connected(struct session *s)
 {
 	struct login *l = s->login;
 	const struct protocol *p = s->listener->protocol;
+	enum tls_mode tls = l->candidate[l->next - 1].tls;
 	struct slice id = { (const char *)&s->id, sizeof(s->id) };
 	struct server_login who = {
 		.user = slice_make(l->name, l->name_len),
@@ -249,6 +254,9 @@ connected(struct session *s)
 		.hops = l->creds.hops,
 		.nonce =
 		    (uint32_t)shared_hash(s->env->shared, SLICE("tag"), id),
+		.tls = s->server.tls != NULL,
+		.want_tls = tls == TLS_STARTTLS || tls == TLS_STARTTLS_OPTIONAL,
+		.need_tls = tls == TLS_STARTTLS,
 	};
 
 	if (l->creds.has_authz) {
@@ -289,7 +297,9 @@ backend_connect_event(struct session *s, const struct event *ev)
 	case EVENT_ANSWER:
 		return SESSION_CONNECT;
 	case EVENT_TIMER:
-		if (is_connected(s))
+		if (s->login->candidate[s->login->next - 1].tls !=
+			TLS_IMPLICIT &&
+		    is_connected(s))
 			return connected(s);
 		candidate_failed(s, "no connection within connect_timeout",
 		    slice_make(NULL, 0));
@@ -304,6 +314,8 @@ backend_connect_event(struct session *s, const struct event *ev)
 		candidate_failed(s, "cannot connect", slice_str(strerror(e)));
 		return next_candidate(s);
 	}
+	if (s->login->candidate[s->login->next - 1].tls == TLS_IMPLICIT)
+		return session_tls_connect(s);
 	/* Its greeting is there. */
 	next = connected(s);
 	return next == SESSION_SERVER ? backend_server_event(s, &again) : next;
@@ -311,13 +323,13 @@ backend_connect_event(struct session *s, const struct event *ev)
 
 /* --- login at the real-server ------------------------------------------- */
 
-/* It went away, or talks no sense. */
-static enum session_state
-server_lost(struct session *s, const char *why, struct slice detail)
+enum session_state
+backend_lost(struct session *s, const char *why, struct slice detail)
 {
 	candidate_failed(s, why, detail);
 	s->login->trouble = NO_NEGOTIATION;
-	if (s->listener->protocol->server_told(s->login->server))
+	if (s->login->server != NULL &&
+	    s->listener->protocol->server_told(s->login->server))
 		return dialogue_refuse(
 		    s, REFUSE_TEMPORARY, NO_NEGOTIATION, NULL);
 	return next_candidate(s);
@@ -383,18 +395,39 @@ server_run(struct session *s)
 			if (used > 0 && buf_len(l->server_in) > 0)
 				continue;
 			if (server_flush(s) == -1)
-				return server_lost(s, "lost connection",
+				return backend_lost(s, "lost connection",
 				    slice_str(strerror(errno)));
 			return SESSION_SERVER;
 		case SERVER_DONE:
 			return server_done(s, &l->result);
-		case SERVER_STARTTLS: /* never wanted: want_tls is off */
+		case SERVER_STARTTLS:
+			/* The parser has made sure that nothing followed. */
+			buf_clear(l->server_in);
+			return session_tls_connect(s);
 		case SERVER_UNUSABLE:
 			break;
 		}
-		return server_lost(s, "unusable",
+		return backend_lost(s, "unusable",
 		    slice_make(l->result.text, l->result.text_len));
 	}
+}
+
+enum session_state
+backend_secured(struct session *s)
+{
+	struct login *l = s->login;
+	enum session_state next = SESSION_SERVER;
+
+	session_timer(s, (uint64_t)s->env->config->server_timeout * 1000);
+	if (l->server == NULL)
+		next = connected(s);
+	else
+		s->listener->protocol->server_tls_started(
+		    l->server, l->server_out);
+	if (next == SESSION_SERVER && server_flush(s) == -1)
+		return backend_lost(
+		    s, "lost connection", slice_str(strerror(errno)));
+	return next;
 }
 
 enum session_state
@@ -408,7 +441,7 @@ backend_server_event(struct session *s, const struct event *ev)
 	case EVENT_CLIENT:
 		return dialogue_paused(s, ev);
 	case EVENT_TIMER:
-		return server_lost(
+		return backend_lost(
 		    s, "no answer within server_timeout", slice_make(NULL, 0));
 	case EVENT_ANSWER:
 	case EVENT_NEXT:
@@ -417,7 +450,7 @@ backend_server_event(struct session *s, const struct event *ev)
 		break;
 	}
 	if ((ev->ready & LOOP_WRITE) && server_flush(s) == -1)
-		return server_lost(
+		return backend_lost(
 		    s, "lost connection", slice_str(strerror(errno)));
 	if (!(ev->ready & (LOOP_READ | LOOP_ERROR)))
 		return SESSION_SERVER;
@@ -426,7 +459,7 @@ backend_server_event(struct session *s, const struct event *ev)
 	if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return SESSION_SERVER;
 	if (r <= 0)
-		return server_lost(s, "lost connection",
+		return backend_lost(s, "lost connection",
 		    slice_str(r == 0 ? "closed" : strerror(errno)));
 	buf_commit(s->login->server_in, (size_t)r);
 	return server_run(s);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "perdition/tls/tls.h"
+
 #include "common/banned.h"
 
 int
@@ -22,7 +24,26 @@ conn_open(struct loop *loop, struct conn *c, int fd,
 		return -1;
 	}
 	c->fd = fd;
+	c->tls = NULL;
+	c->wants = 0;
 	return 0;
+}
+
+void
+conn_start_tls(struct conn *c, struct tls *tls)
+{
+	c->tls = tls;
+}
+
+int
+conn_handshake(struct conn *c, struct err *err)
+{
+	int r = tls_handshake(c->tls, err);
+
+	if (r == 0)
+		loop_io_want(&c->io,
+		    tls_waits_to_write(c->tls) ? LOOP_WRITE : LOOP_READ);
+	return r;
 }
 
 ssize_t
@@ -30,6 +51,8 @@ conn_read(struct conn *c, char *p, size_t n)
 {
 	ssize_t r;
 
+	if (c->tls != NULL)
+		return tls_read(c->tls, p, n);
 	do
 		r = recv(c->fd, p, n, 0);
 	while (r == -1 && errno == EINTR);
@@ -41,6 +64,8 @@ conn_write(struct conn *c, struct slice s)
 {
 	ssize_t r;
 
+	if (c->tls != NULL)
+		return tls_write(c->tls, s, loop_now(c->io.loop));
 	do
 		r = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
 	while (r == -1 && errno == EINTR);
@@ -52,6 +77,8 @@ conn_write(struct conn *c, struct slice s)
 void
 conn_shutdown(struct conn *c)
 {
+	if (c->tls != NULL)
+		tls_shutdown(c->tls);
 	/* Fails only where the peer is gone, which the next read tells. */
 	(void)shutdown(c->fd, SHUT_WR);
 }
@@ -59,7 +86,25 @@ conn_shutdown(struct conn *c)
 void
 conn_want(struct conn *c, unsigned int events)
 {
-	loop_io_want(&c->io, events);
+	unsigned int socket = events;
+
+	c->wants = (uint8_t)events;
+	if (c->tls != NULL && (events & LOOP_READ)) {
+		if (tls_waits_to_write(c->tls))
+			socket |= LOOP_WRITE;
+		if (tls_pending(c->tls))
+			loop_io_post(&c->io, LOOP_READ);
+	}
+	loop_io_want(&c->io, socket);
+}
+
+unsigned int
+conn_events(const struct conn *c, unsigned int ready)
+{
+	if (c->tls != NULL && (ready & LOOP_WRITE) && (c->wants & LOOP_READ) &&
+	    tls_waits_to_write(c->tls))
+		ready |= LOOP_READ;
+	return ready;
 }
 
 bool
@@ -67,6 +112,7 @@ conn_close(struct conn *c, void (*closed)(struct loop_io *))
 {
 	if (c->fd == -1)
 		return false;
+	tls_destroy(&c->tls);
 	loop_io_close(&c->io, closed);
 	close(c->fd);
 	c->fd = -1;

@@ -9,19 +9,34 @@
 #define PERDITION_CONN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+#include "common/err.h"
 #include "common/slice.h"
 #include "perdition/loop.h"
 
+struct tls;
+
 struct conn {
 	struct loop_io io;
-	int fd; /* -1: none */
+	struct tls *tls; /* NULL: in clear */
+	int fd;          /* -1: none */
+	uint8_t wants;   /* what conn_want() said */
 };
 
 /* Takes fd, even on failure.  0, or -1 with errno. */
 int conn_open(struct loop *, struct conn *, int fd,
     void (*ready)(struct loop_io *, unsigned int events));
+
+/*
+ * TLS from here on: takes tls, which is to be shaken hands with before
+ * anything is read or written.
+ */
+void conn_start_tls(struct conn *, struct tls *);
+
+/* As tls_handshake(); with 0 the socket is waited for as it needs. */
+int conn_handshake(struct conn *, struct err *);
 
 /* Bytes read, 0 at the peer's end, or -1 with errno (EAGAIN: none there). */
 ssize_t conn_read(struct conn *, char *, size_t);
@@ -32,7 +47,13 @@ ssize_t conn_write(struct conn *, struct slice);
 /* The peer is told that nothing more will come. */
 void conn_shutdown(struct conn *);
 
+/* To be called whenever something was read and nothing is to be missed: TLS
+ * may hold bytes that the socket will not announce again. */
 void conn_want(struct conn *, unsigned int events);
+
+/* What the socket's readiness means: TLS may have to write before it can read.
+ */
+unsigned int conn_events(const struct conn *, unsigned int ready);
 
 /* Closes the socket now; closed() is called when the memory may be freed.
  * false: there was no socket, closed() will not be called. */

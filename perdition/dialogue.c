@@ -80,25 +80,30 @@ want(struct session *s, unsigned int read)
 	conn_want(&s->client, read | (s->login->out != NULL ? LOOP_WRITE : 0));
 }
 
-/* The idle time-out, but never past the time for the whole login. */
-static void
-command_timer(struct session *s)
+void
+dialogue_timer(struct session *s, uint64_t ms)
 {
 	const struct config *c = s->env->config;
-	uint64_t now = loop_now(s->env->loop), ms = 0, left;
+	uint64_t now = loop_now(s->env->loop), left;
 
-	if (c->authenticate_timeout != 0)
-		ms = (uint64_t)c->authenticate_timeout * 1000;
 	if (c->login_time != 0) {
 		left = s->began + (uint64_t)c->login_time * 1000;
 		left = left > now ? left - now : 0;
 		if (ms == 0 || left < ms)
 			ms = left;
 	}
-	if (c->authenticate_timeout == 0 && c->login_time == 0)
+	if (ms == 0 && c->login_time == 0)
 		loop_timer_stop(&s->timer);
 	else
 		session_timer(s, ms);
+}
+
+/* The idle time-out, but never past the time for the whole login. */
+static void
+command_timer(struct session *s)
+{
+	dialogue_timer(
+	    s, (uint64_t)s->env->config->authenticate_timeout * 1000);
 }
 
 /* Close once all that waits is sent. */
@@ -193,9 +198,12 @@ begin_login(struct session *s)
 	if (s->listener->settings.login_disabled)
 		return dialogue_refuse(
 		    s, REFUSE_LOGIN_DISABLED, "Login Disabled", NULL);
-	if (s->listener->settings.need_tls)
+	if (s->listener->settings.need_tls && s->client.tls == NULL)
 		return dialogue_refuse(
 		    s, REFUSE_PRIVACY, "TLS not present", NULL);
+	if (!session_tls_user_ok(s))
+		return dialogue_refuse(
+		    s, REFUSE_CREDENTIALS, "Re-Authentication Failure", NULL);
 	if (l->creds.hops >= HOPS_MAX || under_way > USER_LOGINS_MAX) {
 		log_event(LOG_ERR, "loop", LOG_ADDR("client", &s->client_addr),
 		    LOG_SLICE("user", dialogue_user(l)),
@@ -272,12 +280,51 @@ one_command(struct session *s, bool *more)
 		if (++l->failed < FAILED_LOGINS_MAX)
 			return SESSION_COMMAND;
 		return dialogue_farewell(s, FAREWELL_ERRORS);
+	case REQUEST_STARTTLS:
+		return SESSION_TLS;
 	case REQUEST_QUIT:
 	case REQUEST_ABORT:
-	case REQUEST_STARTTLS: /* never offered: settings.starttls is off */
 		break;
 	}
 	return finish(s);
+}
+
+enum session_state
+dialogue_starttls(struct session *s)
+{
+	if (flush(s) == -1)
+		return SESSION_CLOSED;
+	if (s->login->out == NULL)
+		return session_tls_accept(s);
+	want(s, 0);
+	return SESSION_TLS;
+}
+
+/* What came in clear behind the command is never executed, and what it taught
+ * us is forgotten (RFC 9051 section 6.2.1, RFC 2595 section 4). */
+static enum session_state
+begin_starttls(struct session *s)
+{
+	struct login *l = s->login;
+
+	if (buf_len(l->in) > 0)
+		log_event(LOG_NOTICE, "starttls-injection",
+		    LOG_U64("sid", s->id), LOG_ADDR("client", &s->client_addr),
+		    LOG_U64("bytes", buf_len(l->in)));
+	session_buf_return(s->env, &l->in);
+	command_timer(s);
+	return dialogue_starttls(s);
+}
+
+enum session_state
+dialogue_secured(struct session *s)
+{
+	s->listener->protocol->client_tls_started(s->login->client);
+	if (s->listener->tls == TLS_IMPLICIT)
+		return dialogue_greet(s);
+	command_timer(s);
+	want(s, LOOP_READ);
+	return SESSION_COMMAND;
 }
 
 /* All commands that are there. */
@@ -308,6 +355,8 @@ run(struct session *s)
 	}
 	if (next == SESSION_CLOSED || next == SESSION_FAREWELL)
 		return next;
+	if (next == SESSION_TLS)
+		return begin_starttls(s);
 	if (l->in != NULL && buf_len(l->in) == 0)
 		session_buf_return(s->env, &l->in);
 	if (flush(s) == -1)

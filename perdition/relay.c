@@ -35,6 +35,7 @@ identity_create(const struct session *s)
 	id->authz_len = (uint16_t)l->creds.authz_len;
 	id->server_len = (uint16_t)server_len;
 	id->has_authz = l->creds.has_authz;
+	id->server_tls = (uint8_t)session_tls_server(s);
 	p = id->bytes;
 	memcpy(p, l->creds.user, l->creds.user_len);
 	p += l->creds.user_len;

@@ -44,9 +44,11 @@ static const struct {
 	const char *name; /* as logged */
 	enum session_state (*handle)(struct session *, const struct event *);
 } states[SESSION_STATE_COUNT] = {
+	[SESSION_TLS] = { "tls", session_tls_event },
 	[SESSION_COMMAND] = { "command", dialogue_event },
 	[SESSION_LOOKUP] = { "lookup", backend_lookup_event },
 	[SESSION_CONNECT] = { "connect", backend_connect_event },
+	[SESSION_SERVER_TLS] = { "server-tls", session_tls_server_event },
 	[SESSION_SERVER] = { "server", backend_server_event },
 	[SESSION_REFUSED] = { "refused", dialogue_refused_event },
 	[SESSION_RELAY] = { "relay", relay_event },
@@ -268,14 +270,18 @@ static void
 client_ready(struct loop_io *io, unsigned int ready)
 {
 	session_dispatch(SESSION_OF(io, client.io),
-	    &(struct event){ .type = EVENT_CLIENT, .ready = ready });
+	    &(struct event){ .type = EVENT_CLIENT,
+		.ready =
+		    conn_events(&SESSION_OF(io, client.io)->client, ready) });
 }
 
 static void
 server_ready(struct loop_io *io, unsigned int ready)
 {
 	session_dispatch(SESSION_OF(io, server.io),
-	    &(struct event){ .type = EVENT_SERVER, .ready = ready });
+	    &(struct event){ .type = EVENT_SERVER,
+		.ready =
+		    conn_events(&SESSION_OF(io, server.io)->server, ready) });
 }
 
 static void
@@ -349,6 +355,17 @@ link_session(struct session *s)
 	shared_sessions_add(env->shared, env->slot, 1);
 }
 
+static enum session_state
+first_state(struct session *s)
+{
+	bool tls = s->listener->tls == TLS_IMPLICIT;
+
+	if (over_limit(s)) /* no words of ours before the handshake */
+		return tls ? SESSION_CLOSED
+			   : dialogue_farewell(s, FAREWELL_TOO_MANY);
+	return tls ? session_tls_accept(s) : dialogue_greet(s);
+}
+
 void
 session_start(struct session_env *env, size_t listener, int fd,
     const struct addr *client, const struct addr *local)
@@ -376,12 +393,7 @@ session_start(struct session_env *env, size_t listener, int fd,
 	s->handles = SESSION_HANDLE_CLIENT | SESSION_HANDLE_TIMER;
 	link_session(s);
 	session_log_connect(s);
-	if (dialogue_open(s) == -1)
-		s->state = SESSION_CLOSED;
-	else if (over_limit(s))
-		s->state = dialogue_farewell(s, FAREWELL_TOO_MANY);
-	else
-		s->state = dialogue_greet(s);
+	s->state = dialogue_open(s) == -1 ? SESSION_CLOSED : first_state(s);
 	if (s->state == SESSION_CLOSED)
 		session_end(s);
 }

@@ -21,6 +21,8 @@
 #include "perdition/shared.h"
 
 struct session;
+struct tls_listen;
+struct tls_outgoing;
 struct session_spares; /* buffers between two uses */
 
 /* What all sessions of one worker share; owned by the worker. */
@@ -31,6 +33,8 @@ struct session_env {
 	unsigned int slot; /* the worker's, in shared */
 	struct logq *log;
 	struct lookup_client *lookup;
+	struct tls_listen *tls_listen; /* NULL: no listener has TLS */
+	struct tls_outgoing *tls_outgoing;
 	/*
 	 * Begins a TCP connection.  Returns a non-blocking, close-on-exec
 	 * socket, or -1 with errno.

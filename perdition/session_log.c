@@ -76,6 +76,8 @@ event_start(const struct session *s, struct auth_event *ev)
 	    s->listener->protocol->label);
 	ev->client = s->client_addr;
 	ev->local = s->local_addr;
+	ev->client_tls = session_tls_client(s);
+	ev->server_tls = session_tls_server(s);
 	ev->received = ev->sent = 0;
 }
 

@@ -14,13 +14,15 @@
 #include "perdition/session.h"
 
 enum session_state {
-	SESSION_COMMAND,  /* a command of the pre-login dialogue */
-	SESSION_LOOKUP,   /* the user's real-server */
-	SESSION_CONNECT,  /* the first byte of the real-server */
-	SESSION_SERVER,   /* the end of the login there */
-	SESSION_REFUSED,  /* the delay after a failed login */
-	SESSION_RELAY,    /* either side */
-	SESSION_FAREWELL, /* the last reply to be sent */
+	SESSION_TLS,        /* the client's handshake */
+	SESSION_COMMAND,    /* a command of the pre-login dialogue */
+	SESSION_LOOKUP,     /* the user's real-server */
+	SESSION_CONNECT,    /* the first byte of the real-server */
+	SESSION_SERVER_TLS, /* the handshake with the real-server */
+	SESSION_SERVER,     /* the end of the login there */
+	SESSION_REFUSED,    /* the delay after a failed login */
+	SESSION_RELAY,      /* either side */
+	SESSION_FAREWELL,   /* the last reply to be sent */
 	SESSION_CLOSED,
 	SESSION_STATE_COUNT
 };
@@ -41,6 +43,7 @@ struct event {
 
 struct candidate {
 	struct addr addr;
+	enum tls_mode tls;
 	char host[LOOKUP_HOST_MAX];
 };
 
@@ -78,7 +81,8 @@ struct login {
 struct identity {
 	uint16_t user_len, authz_len, server_len;
 	bool has_authz;
-	char bytes[]; /* user, authz, server */
+	uint8_t server_tls; /* enum auth_tls */
+	char bytes[];       /* user, authz, server */
 };
 
 #define SESSION_HANDLE_CLIENT 1u
@@ -126,6 +130,12 @@ void session_timer(struct session *, uint64_t ms);
 
 int dialogue_open(struct session *); /* makes s->login; 0, or -1: close */
 enum session_state dialogue_greet(struct session *);
+/* The go-ahead for STARTTLS is to be sent, and then TLS to begin. */
+enum session_state dialogue_starttls(struct session *);
+/* TLS runs with the client. */
+enum session_state dialogue_secured(struct session *);
+/* ms (0: none), but never past the time for the whole login. */
+void dialogue_timer(struct session *, uint64_t ms);
 enum session_state dialogue_event(struct session *, const struct event *);
 enum session_state dialogue_farewell(struct session *, enum farewell);
 enum session_state dialogue_refused_event(
@@ -155,6 +165,29 @@ enum session_state backend_lookup_event(struct session *, const struct event *);
 enum session_state backend_connect_event(
     struct session *, const struct event *);
 enum session_state backend_server_event(struct session *, const struct event *);
+/* The candidate in turn does not serve: the next, or a refusal. */
+enum session_state backend_lost(
+    struct session *, const char *why, struct slice detail);
+/* TLS runs with the real-server. */
+enum session_state backend_secured(struct session *);
+
+/* --- session_tls.c ------------------------------------------------------ */
+
+/* TLS begins on the client's connection, whose clear text is all dealt with. */
+enum session_state session_tls_accept(struct session *);
+enum session_state session_tls_event(struct session *, const struct event *);
+/* The same with the real-server. */
+enum session_state session_tls_connect(struct session *);
+enum session_state session_tls_server_event(
+    struct session *, const struct event *);
+/*
+ * Whether the login's user is the one that the client's certificate names,
+ * where ssl_client_cert_user asks for that.  A certificate that names nobody
+ * stands for nobody.
+ */
+bool session_tls_user_ok(const struct session *);
+enum auth_tls session_tls_client(const struct session *);
+enum auth_tls session_tls_server(const struct session *);
 
 /* --- relay.c ------------------------------------------------------------ */
 

@@ -22,6 +22,10 @@
 #include "perdition/lookup_client.h"
 #include "perdition/request.h"
 #include "perdition/session.h"
+#include "perdition/tls/tls_bundle.h"
+#include "perdition/tls/tls_listen.h"
+#include "perdition/tls/tls_outgoing.h"
+#include "perdition/tls/tls_tickets.h"
 
 #include "common/banned.h"
 
@@ -43,6 +47,8 @@ struct socket {
 
 struct worker {
 	struct session_env env;
+	struct tls_tickets *tickets; /* NULL: none are given out */
+	struct slice trust;          /* mapped; tls_outgoing reads it late */
 	struct socket *sockets;
 	size_t socket_count;
 	struct loop_io control;
@@ -367,11 +373,68 @@ open_control(struct worker *w, struct err *err)
 	return 0;
 }
 
+/* --- TLS ---------------------------------------------------------------- */
+
+/* inetd has no master who would change the keys. */
+static int
+open_tickets(struct worker *w, bool master, struct err *err)
+{
+	if (!master || w->env.config->ssl_ticket_lifetime == 0)
+		return 0;
+	w->tickets = tls_tickets_attach(ROLE_FD_TICKETS);
+	if (w->tickets == NULL)
+		return err_set(err, errno, "ticket keys: %s", strerror(errno));
+	close(ROLE_FD_TICKETS);
+	return 0;
+}
+
+static int
+open_tls_listen(struct worker *w, bool master, struct err *err)
+{
+	struct slice keys;
+
+	if (!w->env.config->listen_tls)
+		return 0;
+	if (open_tickets(w, master, err) == -1)
+		return -1;
+	if (tls_bundle_map(ROLE_FD_TLS_KEYS, &keys) == -1)
+		return err_set(err, errno, "keys: %s", strerror(errno));
+	w->env.tls_listen =
+	    tls_listen_create(w->env.config, keys, w->tickets, err);
+	/* From here on only OpenSSL has them. */
+	tls_bundle_unmap(&keys);
+	close(ROLE_FD_TLS_KEYS);
+	return w->env.tls_listen == NULL ? -1 : 0;
+}
+
+static int
+open_tls(struct worker *w, bool master, struct err *err)
+{
+	if (open_tls_listen(w, master, err) == -1)
+		return -1;
+	if (tls_bundle_map(ROLE_FD_TLS_TRUST, &w->trust) == -1)
+		return err_set(err, errno, "trust: %s", strerror(errno));
+	close(ROLE_FD_TLS_TRUST);
+	w->env.tls_outgoing = tls_outgoing_create(w->env.config, w->trust);
+	if (w->env.tls_outgoing == NULL)
+		return err_set(err, errno, "TLS: %s", strerror(errno));
+	return 0;
+}
+
+static void
+close_tls(struct worker *w)
+{
+	tls_listen_destroy(&w->env.tls_listen);
+	tls_outgoing_destroy(&w->env.tls_outgoing);
+	tls_tickets_detach(&w->tickets);
+	tls_bundle_unmap(&w->trust);
+}
+
 /* --- start -------------------------------------------------------------- */
 
 static int
 init(struct worker *w, const struct config *config, unsigned int slot,
-    struct err *err)
+    bool master, struct err *err)
 {
 	struct session_env *env = &w->env;
 
@@ -404,7 +467,7 @@ init(struct worker *w, const struct config *config, unsigned int slot,
 	logq_install(env->log);
 	if (logq_attach(env->log, loop_uv(env->loop)) == -1)
 		return err_set(err, errno, "log channel: %s", strerror(errno));
-	return 0;
+	return open_tls(w, master, err);
 }
 
 static void
@@ -427,6 +490,7 @@ clear(struct worker *w)
 			logq_close(&env->log);
 		loop_destroy(&env->loop);
 	}
+	close_tls(w);
 	free(w->sockets);
 	shared_detach(&env->shared);
 }
@@ -437,7 +501,7 @@ worker_role_run(const struct config *config, unsigned int slot, struct err *err)
 	struct worker w = { .has_control = false };
 	int ret = -1;
 
-	if (init(&w, config, slot, err) == -1)
+	if (init(&w, config, slot, true, err) == -1)
 		goto out;
 	if (open_sockets(&w, ROLE_FD_FIRST + 1, err) == -1)
 		goto out;
@@ -462,7 +526,7 @@ worker_role_run_inetd(const struct config *config, int fd, struct err *err)
 		    strerror(errno));
 		goto out;
 	}
-	if (init(&w, config, 0, err) == -1)
+	if (init(&w, config, 0, false, err) == -1)
 		goto out;
 	w.draining = true;
 	start(&w, 0, fd, &peer);

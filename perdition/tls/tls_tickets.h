@@ -16,16 +16,15 @@
 
 struct tls_tickets;
 
-/*
- * The master's; *fd: a memfd whose other holders can only read.  now: seconds,
- * monotonic (CLOCK_MONOTONIC, as in all calls here).  NULL with errno.
- */
-struct tls_tickets *tls_tickets_create(int *fd, int64_t now);
+/* The master's, without a key yet; *fd: a memfd whose other holders can only
+ * read.  NULL with errno. */
+struct tls_tickets *tls_tickets_create(int *fd);
 
 /*
- * Makes a new key when the present one is lifetime seconds old, or wipes what
- * is there when the clock has run on beyond that.  Returns the seconds until
- * it is to be called again.  A change of lifetime counts from here on.
+ * Makes a new key when the present one has encrypted for its lifetime, or when
+ * that is longer than lifetime (seconds; 0: no keys at all).  now: seconds of
+ * CLOCK_MONOTONIC.  Returns the seconds until it is to be called again, 0 for
+ * never.
  */
 int64_t tls_tickets_rotate(
     struct tls_tickets *, unsigned int lifetime, int64_t now);
