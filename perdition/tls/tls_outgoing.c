@@ -64,9 +64,8 @@ new_session(SSL *ssl, SSL_SESSION *session)
 	return 1; /* it is ours now */
 }
 
-/* The context, made when it is first needed.  0, or -1 with err. */
-static int
-prepare(struct tls_outgoing *o, struct err *err)
+int
+tls_outgoing_prepare(struct tls_outgoing *o, struct err *err)
 {
 	const struct config *c = o->config;
 	const struct tls_ctx_settings set = {
@@ -167,7 +166,7 @@ tls_outgoing_connect(struct tls_outgoing *o, const char *host,
 		err_set(err, EINVAL, "ALPN %s: one protocol too many", alpn);
 		return NULL;
 	}
-	if (prepare(o, err) == -1)
+	if (tls_outgoing_prepare(o, err) == -1)
 		return NULL;
 	ssl = SSL_new(o->ctx);
 	if (ssl == NULL) {

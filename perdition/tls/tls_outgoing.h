@@ -23,6 +23,10 @@ struct tls_outgoing *tls_outgoing_create(
     const struct config *, struct slice trust);
 void tls_outgoing_destroy(struct tls_outgoing **);
 
+/* Makes the context, which the first connection does otherwise.  0, or -1 with
+ * err. */
+int tls_outgoing_prepare(struct tls_outgoing *, struct err *);
+
 /*
  * The client's side of a connection to host, which is how the popmap names the
  * real-server: a host name, also sent as SNI, or an IP address.  Its
