@@ -131,12 +131,16 @@ struct config {
 	struct server_config *servers; /* outgoing_server */
 	size_t server_count;
 	uint16_t out_port;          /* outgoing_port; 0: the protocol's */
+	enum tls_mode listen_mode;  /* of ssl_mode; unless a listener says */
 	enum tls_mode outgoing_tls; /* of ssl_mode; unless a server says */
 	bool listen_tls;            /* some listener has TLS */
 	char **query_keys;          /* NULL-terminated; NULL: the user name */
 	char *host;                 /* uname's node name, for no_bind_banner */
 	bool pid_file_set;          /* by the administrator, not by default */
 };
+
+/* none, optional, required: enum client_cert_mode. */
+extern const struct option_names config_client_certs[];
 
 extern const struct option_table config_options;
 

@@ -247,41 +247,81 @@ finish_pid_file(struct config_finish *f, const char *basename)
 	f->c->pid_file = out;
 }
 
-/* Of the TLS options, those at their defaults do no harm: old files often
- * spell them out.  What would change something must not be passed over. */
 static void
-refuse_tls(struct config_finish *f)
+check_versions(struct config_finish *f, const char *option, unsigned int min,
+    unsigned int max)
 {
-	const struct option_def *def;
-	struct option_state *state;
-	struct config dflt;
-	char have[1024];
-	char want[1024];
+	if (max != 0 && min > max)
+		config_complain(
+		    f, option, "is above the highest version that is allowed");
+}
 
-	state = option_state_create(&config_options, &dflt);
-	if (state == NULL || option_apply_defaults(state, f->problems) == -1) {
-		option_state_destroy(&state);
-		config_out_of_memory(f);
+static void
+check_passphrase(struct config_finish *f)
+{
+	const struct config *c = f->c;
+	uint64_t fd;
+
+	if (c->ssl_passphrase_fd[0] == '\0')
 		return;
-	}
-	for (def = config_options.defs; def->name != NULL; def++) {
-		const char *value = (const char *)f->c + def->offset;
-		const char *usual = (const char *)&dflt + def->offset;
+	if (c->ssl_passphrase_file[0] != '\0')
+		config_complain(f, "ssl_passphrase_fd",
+		    "cannot go with ssl_passphrase_file");
+	if (slice_u64(slice_str(c->ssl_passphrase_fd), 65535, &fd) == -1 ||
+	    fd == STDOUT_FILENO || fd == STDERR_FILENO)
+		config_complain(f, "ssl_passphrase_fd",
+		    "%s: not the number of a descriptor for reading",
+		    c->ssl_passphrase_fd);
+}
 
-		if (strncmp(def->name, "ssl_", 4) != 0 ||
-		    option_set_where(f->state, def->name) == NULL ||
-		    strstr(def->name, "_compression") != NULL)
-			continue;
-		if (def->type->print(def, value, 0, have, sizeof(have)) == -1)
-			have[0] = '\0';
-		if (def->type->print(def, usual, 0, want, sizeof(want)) == -1)
-			want[0] = '\0';
-		if (strcmp(have, want) != 0)
-			config_complain(f, def->name,
-			    "TLS is not part of this build; remove the option");
-	}
-	option_state_destroy(&state);
-	option_clear(&config_options, &dflt);
+static void
+check_certificate_user(struct config_finish *f)
+{
+	const struct config *c = f->c;
+	size_t i;
+
+	if (c->ssl_client_cert_user == 0)
+		return;
+	for (i = 0; i < c->listener_count; i++)
+		if (c->listeners[i].client_cert != CLIENT_CERT_NONE)
+			return;
+	config_complain(f, "ssl_client_cert_user",
+	    "no listener asks for a certificate: see ssl_client_cert");
+}
+
+static void
+check_tls(struct config_finish *f)
+{
+	const struct config *c = f->c;
+
+	check_versions(f, "ssl_listen_min_proto_version",
+	    c->ssl_listen_min_proto_version, c->ssl_listen_max_proto_version);
+	check_versions(f, "ssl_outgoing_min_proto_version",
+	    c->ssl_outgoing_min_proto_version,
+	    c->ssl_outgoing_max_proto_version);
+	check_passphrase(f);
+	check_certificate_user(f);
+}
+
+/* TLS from the first byte wins over STARTTLS. */
+static enum tls_mode
+mode_of(
+    unsigned int set, unsigned int ssl, unsigned int tls, unsigned int force)
+{
+	if (set & ssl)
+		return TLS_IMPLICIT;
+	if ((set & force) == force)
+		return TLS_STARTTLS;
+	return set & tls ? TLS_STARTTLS_OPTIONAL : TLS_NONE;
+}
+
+static void
+finish_modes(struct config *c)
+{
+	c->listen_mode = mode_of(c->ssl_mode, SSL_MODE_SSL_LISTEN,
+	    SSL_MODE_TLS_LISTEN, SSL_MODE_TLS_LISTEN_FORCE);
+	c->outgoing_tls = mode_of(c->ssl_mode, SSL_MODE_SSL_OUTGOING,
+	    SSL_MODE_TLS_OUTGOING, SSL_MODE_TLS_OUTGOING_FORCE);
 }
 
 static void
@@ -322,7 +362,7 @@ check_rest(struct config_finish *f)
 	if (f->c->auth_socket[0] != '\0' && f->c->auth_socket[0] != '/')
 		config_complain(f, "auth_socket", "%s: not an absolute path",
 		    f->c->auth_socket);
-	refuse_tls(f);
+	check_tls(f);
 	check_ids(f);
 	check_log(f);
 }
@@ -338,6 +378,7 @@ config_finish(struct config *c, const struct option_state *state,
 
 	if (c->domain_delimiter[0] == '\0')
 		config_complain(&f, "domain_delimiter", "must not be empty");
+	finish_modes(c);
 	config_finish_listeners(&f);
 	finish_servers(&f);
 	finish_keys(&f);

@@ -10,6 +10,7 @@
 #include "perdition/config.h"
 
 #include <errno.h>
+#include <openssl/obj_mac.h>
 #include <stdlib.h>
 
 #include "common/err.h"
@@ -27,7 +28,9 @@
 #define G_LIMIT "Time-outs and limits"
 #define G_LOG "Logging"
 #define G_PROCESS "Processes"
-#define G_TLS "TLS (not part of this build: refused)"
+#define G_TLS "TLS"
+#define G_TLS_LISTEN "TLS towards clients"
+#define G_TLS_OUTGOING "TLS towards real-servers"
 
 #define DEPTH_MAX 32
 
@@ -72,6 +75,21 @@ static const struct option_names tls_versions[] = {
 	{ "tlsv1.1", 0x302 },
 	{ "tlsv1.2", 0x303 },
 	{ "tlsv1.3", 0x304 },
+	{ NULL, 0 },
+};
+
+const struct option_names config_client_certs[] = {
+	{ "none", CLIENT_CERT_NONE },
+	{ "optional", CLIENT_CERT_OPTIONAL },
+	{ "required", CLIENT_CERT_REQUIRED },
+	{ NULL, 0 },
+};
+
+/* OpenSSL's numbers of these fields. */
+static const struct option_names user_fields[] = {
+	{ "none", 0 },
+	{ "commonName", NID_commonName },
+	{ "emailAddress", NID_pkcs9_emailAddress },
 	{ NULL, 0 },
 };
 
@@ -235,12 +253,18 @@ static const struct option_def defs[] = {
 
 	/* --- where clients connect -------------------------------------- */
 	{ .name = "listen", .type = &option_strings,
-	    .offset = FIELD(listen), .arg = "PROTOCOL://ADDR[:PORT]",
+	    .offset = FIELD(listen),
+	    .arg = "PROTOCOL://ADDR[:PORT][?tls=MODE]",
 	    .group = G_LISTEN,
 	    .help = "Listen here. May be given many times, with different "
-		"protocols: imap4://[::1]:143, pop3://192.0.2.1, or imap4://* "
-		"for all addresses of both families. Takes the place of "
-		"protocol, bind_address and listen_port." },
+		"protocols: imap4://[::1]:143, pop3s://192.0.2.1, or imap4://* "
+		"for all addresses of both families. MODE is none, "
+		"starttls_optional, starttls (no password before it) or "
+		"implicit (TLS from the first byte, as imap4s and pop3s are "
+		"without it); else ssl_mode decides. &client_cert=none, "
+		"optional or required may follow, in place of "
+		"ssl_client_cert. Takes the place of protocol, bind_address "
+		"and listen_port." },
 	{ .name = "protocol", .letter = 'P', .type = &option_string,
 	    .offset = FIELD(protocol), .dflt = "POP3", .arg = "PROTOCOL",
 	    .group = G_LISTEN,
@@ -477,93 +501,185 @@ static const struct option_def defs[] = {
 	{ .name = "ssl_mode", .type = &option_set,
 	    .offset = FIELD(ssl_mode), .dflt = "", .arg = "MODE[,MODE...]",
 	    .names = ssl_modes, .group = G_TLS,
-	    .help = "Only none is taken." },
-	{ .name = "ssl_ca_chain_file", .type = &option_path,
-	    .offset = FIELD(ssl_ca_chain_file), .dflt = "", .group = G_TLS,
-	    .help = "Certificates to send along with one's own." },
-	{ .name = "ssl_ca_file", .type = &option_path,
-	    .offset = FIELD(ssl_ca_file), .dflt = "", .group = G_TLS,
-	    .help = "Authorities that are trusted, in one file." },
-	{ .name = "ssl_ca_path", .type = &option_path,
-	    .offset = FIELD(ssl_ca_path), .group = G_TLS,
-	    .dflt = SYSCONFDIR "/perdition/perdition.ca/", .arg = "DIRECTORY",
-	    .help = "Authorities that are trusted, in files named by hash." },
-	{ .name = "ssl_ca_accept_self_signed", .type = &option_bool,
-	    .offset = FIELD(ssl_ca_accept_self_signed), .group = G_TLS,
-	    .help = "Trust an authority that only vouches for itself." },
-	{ .name = "ssl_cert_file", .type = &option_strings, .arg = "FILE",
-	    .offset = FIELD(ssl_cert_file), .group = G_TLS,
-	    .dflt = SYSCONFDIR "/perdition/perdition.crt.pem",
-	    .help = "Certificate shown to clients." },
-	{ .name = "ssl_cert_accept_self_signed", .type = &option_bool,
-	    .offset = FIELD(ssl_cert_accept_self_signed), .group = G_TLS,
-	    .help = "Accept a certificate that is signed by itself." },
-	{ .name = "ssl_cert_accept_expired", .type = &option_bool,
-	    .offset = FIELD(ssl_cert_accept_expired), .group = G_TLS,
-	    .help = "Accept a certificate that has expired." },
-	{ .name = "ssl_cert_accept_not_yet_valid", .type = &option_bool,
-	    .offset = FIELD(ssl_cert_accept_not_yet_valid), .group = G_TLS,
-	    .help = "Accept a certificate whose time has not come." },
+	    .help = "Where TLS is used. ssl_listen and ssl_outgoing: from the "
+		"first byte, towards clients and towards real-servers; "
+		"tls_listen, tls_outgoing: by STARTTLS, where the other side "
+		"wants it or offers it; with _force: no password before "
+		"STARTTLS; ..._all: both sides. A listener or a real-server "
+		"that says its own mode is not bound to this one." },
+	{ .name = "ssl_handshake_timeout", .type = &option_seconds,
+	    .offset = FIELD(ssl_handshake_timeout), .dflt = "30", .min = 1,
+	    .max = 600, .group = G_TLS,
+	    .help = "End a connection whose TLS handshake takes longer, to a "
+		"client or to a real-server." },
 	{ .name = "ssl_cert_verify_depth", .type = &option_uint,
 	    .offset = FIELD(ssl_cert_verify_depth), .dflt = "9", .max = 100,
 	    .group = G_TLS,
-	    .help = "Longest chain of certificates that is accepted." },
+	    .help = "Most certificates between the other side's own and one "
+		"that is trusted." },
+
+	/* --- TLS towards clients ---------------------------------------- */
+	{ .name = "ssl_cert_file", .type = &option_strings, .arg = "FILE",
+	    .offset = FIELD(ssl_cert_file), .group = G_TLS_LISTEN,
+	    .dflt = SYSCONFDIR "/perdition/perdition.crt.pem",
+	    .help = "Certificate shown to clients, with its chain behind it. "
+		"May be given once for each kind of key, to have an ECDSA and "
+		"an RSA certificate side by side. A private key in the same "
+		"file is used; without one, that of ssl_key_file. FILE.ocsp, "
+		"an OCSP response in DER, is stapled when it is there." },
 	{ .name = "ssl_key_file", .type = &option_strings, .arg = "FILE",
-	    .offset = FIELD(ssl_key_file), .group = G_TLS,
+	    .offset = FIELD(ssl_key_file), .group = G_TLS_LISTEN,
 	    .dflt = SYSCONFDIR "/perdition/perdition.key.pem",
-	    .help = "Private key of ssl_cert_file." },
-	{ .name = "ssl_dh_params_file", .type = &option_path,
-	    .offset = FIELD(ssl_dh_params_file), .dflt = "", .group = G_TLS,
-	    .help = "Diffie-Hellman parameters." },
-	{ .name = "ssl_listen_ciphers", .type = &option_string,
-	    .offset = FIELD(ssl_listen_ciphers), .dflt = "", .group = G_TLS,
-	    .help = "Ciphers for clients." },
-	{ .name = "ssl_outgoing_ciphers", .type = &option_string,
-	    .offset = FIELD(ssl_outgoing_ciphers), .dflt = "", .group = G_TLS,
-	    .help = "Ciphers for real-servers." },
+	    .help = "Private key of ssl_cert_file; for several certificates "
+		"given in the same order." },
+	{ .name = "ssl_cert_dir", .type = &option_path,
+	    .offset = FIELD(ssl_cert_dir), .dflt = "", .arg = "DIRECTORY",
+	    .group = G_TLS_LISTEN,
+	    .help = "More certificates, chosen by the name that the client "
+		"asks for (SNI): directories with fullchain.pem and "
+		"privkey.pem, as certbot makes them, and files NAME.pem with "
+		"chain and key. The names are those in the certificates." },
+	{ .name = "ssl_ca_chain_file", .type = &option_path,
+	    .offset = FIELD(ssl_ca_chain_file), .dflt = "",
+	    .group = G_TLS_LISTEN,
+	    .help = "Certificates to send along with one's own whose file "
+		"holds no others." },
+	{ .name = "ssl_passphrase_file", .type = &option_path,
+	    .offset = FIELD(ssl_passphrase_file), .dflt = "",
+	    .group = G_TLS_LISTEN,
+	    .help = "The first line of this file is the private keys' pass "
+		"phrase." },
+	{ .name = "ssl_passphrase_fd", .type = &option_string,
+	    .offset = FIELD(ssl_passphrase_fd), .dflt = "", .arg = "NUMBER",
+	    .group = G_TLS_LISTEN,
+	    .help = "Read the private keys' pass phrase, one line, from this "
+		"descriptor, once." },
 	{ .name = "ssl_listen_min_proto_version", .type = &option_enum,
 	    .offset = FIELD(ssl_listen_min_proto_version), .dflt = "tlsv1.2",
-	    .arg = "VERSION", .names = tls_versions, .group = G_TLS,
-	    .help = "Lowest version for clients: sslv3, tlsv1, tlsv1.1, "
-		"tlsv1.2 or tlsv1.3." },
+	    .arg = "VERSION", .names = tls_versions, .group = G_TLS_LISTEN,
+	    .help = "Lowest version for clients: tlsv1, tlsv1.1, tlsv1.2 or "
+		"tlsv1.3. Those below tlsv1.2 are broken (RFC 8996) and make "
+		"OpenSSL take weak keys and ciphers too." },
+	{ .name = "ssl_listen_max_proto_version", .type = &option_enum,
+	    .offset = FIELD(ssl_listen_max_proto_version), .dflt = "any",
+	    .arg = "VERSION", .names = tls_versions, .group = G_TLS_LISTEN,
+	    .help = "Highest version for clients." },
+	{ .name = "ssl_listen_ciphers", .type = &option_string,
+	    .offset = FIELD(ssl_listen_ciphers), .dflt = "",
+	    .arg = "CIPHER[:CIPHER...]", .group = G_TLS_LISTEN,
+	    .help = "Ciphers for clients, as OpenSSL writes them; those of TLS "
+		"1.3 (TLS_...) may be among them. Empty: those with forward "
+		"secrecy and authenticated encryption (RFC 9325)." },
+	{ .name = "ssl_no_cipher_server_preference", .type = &option_bool,
+	    .offset = FIELD(ssl_no_cipher_server_preference),
+	    .group = G_TLS_LISTEN,
+	    .help = "Let the client choose the cipher." },
+	{ .name = "ssl_dh_params_file", .type = &option_path,
+	    .offset = FIELD(ssl_dh_params_file), .dflt = "",
+	    .group = G_TLS_LISTEN,
+	    .help = "Parameters for Diffie-Hellman without elliptic curves, "
+		"which is only used with them. Very old clients need it." },
+	{ .name = "ssl_ticket_lifetime", .type = &option_seconds,
+	    .offset = FIELD(ssl_ticket_lifetime), .dflt = "6h",
+	    .max = 7 * 24 * 3600, .group = G_TLS_LISTEN,
+	    .help = "How long a client can resume its session, which saves "
+		"most of a handshake. The keys for it change as often and are "
+		"never stored. 0: not at all." },
+	{ .name = "ssl_client_cert", .type = &option_enum,
+	    .offset = FIELD(ssl_client_cert), .dflt = "none",
+	    .arg = "none|optional|required", .names = config_client_certs,
+	    .group = G_TLS_LISTEN,
+	    .help = "Ask clients for a certificate. optional: one that is "
+		"shown must be good; required: without one there is no "
+		"connection." },
+	{ .name = "ssl_client_ca_file", .type = &option_path,
+	    .offset = FIELD(ssl_client_ca_file), .dflt = "",
+	    .group = G_TLS_LISTEN,
+	    .help = "Authorities of clients' certificates. Empty: ssl_ca_file "
+		"and ssl_ca_path, but never those of the system." },
+	{ .name = "ssl_client_cert_user", .type = &option_enum,
+	    .offset = FIELD(ssl_client_cert_user), .dflt = "none",
+	    .arg = "none|commonName|emailAddress", .names = user_fields,
+	    .group = G_TLS_LISTEN,
+	    .help = "Users may only log in as whom this field of their "
+		"certificate's subject names." },
+	{ .name = "ssl_listen_crl_file", .type = &option_path,
+	    .offset = FIELD(ssl_listen_crl_file), .dflt = "",
+	    .group = G_TLS_LISTEN,
+	    .help = "Lists of revoked clients' certificates: one of each "
+		"authority in the chain is needed then." },
+	{ .name = "ssl_no_client_cert_verify", .type = &option_bool,
+	    .offset = FIELD(ssl_no_client_cert_verify),
+	    .group = G_TLS_LISTEN,
+	    .help = "Take any certificate from clients: it proves nothing "
+		"then." },
+	{ .name = "ssl_listen_compression", .type = &option_bool,
+	    .offset = FIELD(ssl_listen_compression), .group = G_TLS_LISTEN,
+	    .help = "Taken with a warning, without effect." },
+
+	/* --- TLS towards real-servers ----------------------------------- */
+	{ .name = "ssl_ca_file", .type = &option_path,
+	    .offset = FIELD(ssl_ca_file), .dflt = "",
+	    .group = G_TLS_OUTGOING,
+	    .help = "Authorities that are trusted, in one file; a "
+		"real-server's own certificate may be among them. When neither "
+		"this nor ssl_ca_path gives any, those that the system "
+		"trusts." },
+	{ .name = "ssl_ca_path", .type = &option_path,
+	    .offset = FIELD(ssl_ca_path), .group = G_TLS_OUTGOING,
+	    .dflt = SYSCONFDIR "/perdition/perdition.ca/", .arg = "DIRECTORY",
+	    .help = "Authorities that are trusted, in the files of a "
+		"directory." },
+	{ .name = "ssl_outgoing_crl_file", .type = &option_path,
+	    .offset = FIELD(ssl_outgoing_crl_file), .dflt = "",
+	    .group = G_TLS_OUTGOING,
+	    .help = "Lists of revoked real-servers' certificates: one of each "
+		"authority in the chain is needed then." },
 	{ .name = "ssl_outgoing_min_proto_version", .type = &option_enum,
 	    .offset = FIELD(ssl_outgoing_min_proto_version),
 	    .dflt = "tlsv1.2", .arg = "VERSION", .names = tls_versions,
-	    .group = G_TLS, .help = "Lowest version for real-servers." },
-	{ .name = "ssl_listen_max_proto_version", .type = &option_enum,
-	    .offset = FIELD(ssl_listen_max_proto_version), .dflt = "any",
-	    .arg = "VERSION", .names = tls_versions, .group = G_TLS,
-	    .help = "Highest version for clients." },
+	    .group = G_TLS_OUTGOING,
+	    .help = "Lowest version for real-servers; see "
+		"ssl_listen_min_proto_version." },
 	{ .name = "ssl_outgoing_max_proto_version", .type = &option_enum,
 	    .offset = FIELD(ssl_outgoing_max_proto_version), .dflt = "any",
-	    .arg = "VERSION", .names = tls_versions, .group = G_TLS,
+	    .arg = "VERSION", .names = tls_versions,
+	    .group = G_TLS_OUTGOING,
 	    .help = "Highest version for real-servers." },
-	{ .name = "ssl_listen_compression", .type = &option_bool,
-	    .offset = FIELD(ssl_listen_compression), .group = G_TLS,
-	    .help = "Taken with a warning, without effect." },
-	{ .name = "ssl_outgoing_compression", .type = &option_bool,
-	    .offset = FIELD(ssl_outgoing_compression), .group = G_TLS,
-	    .help = "Taken with a warning, without effect." },
-	{ .name = "ssl_no_cipher_server_preference", .type = &option_bool,
-	    .offset = FIELD(ssl_no_cipher_server_preference), .group = G_TLS,
-	    .help = "Let the client choose the cipher." },
+	{ .name = "ssl_outgoing_ciphers", .type = &option_string,
+	    .offset = FIELD(ssl_outgoing_ciphers), .dflt = "",
+	    .arg = "CIPHER[:CIPHER...]", .group = G_TLS_OUTGOING,
+	    .help = "Ciphers for real-servers. Empty: OpenSSL's default." },
 	{ .name = "ssl_no_cert_verify", .type = &option_bool,
-	    .offset = FIELD(ssl_no_cert_verify), .group = G_TLS,
-	    .help = "Do not verify certificates." },
-	{ .name = "ssl_no_client_cert_verify", .type = &option_bool,
-	    .offset = FIELD(ssl_no_client_cert_verify), .group = G_TLS,
-	    .help = "Do not verify clients' certificates." },
+	    .offset = FIELD(ssl_no_cert_verify), .group = G_TLS_OUTGOING,
+	    .help = "Take any certificate, from real-servers and from "
+		"clients. Who is in between reads the passwords." },
 	{ .name = "ssl_no_cn_verify", .type = &option_bool,
-	    .offset = FIELD(ssl_no_cn_verify), .group = G_TLS,
-	    .help = "Do not compare a real-server's name with its "
-		"certificate." },
-	{ .name = "ssl_passphrase_fd", .type = &option_string,
-	    .offset = FIELD(ssl_passphrase_fd), .dflt = "", .arg = "NUMBER",
-	    .group = G_TLS,
-	    .help = "Read the pass phrase of the key from this descriptor." },
-	{ .name = "ssl_passphrase_file", .type = &option_path,
-	    .offset = FIELD(ssl_passphrase_file), .dflt = "", .group = G_TLS,
-	    .help = "Read the pass phrase of the key from this file." },
+	    .offset = FIELD(ssl_no_cn_verify), .group = G_TLS_OUTGOING,
+	    .help = "Do not compare the real-server's name with its "
+		"certificate: any trusted certificate will do." },
+	{ .name = "ssl_ca_accept_self_signed", .type = &option_bool,
+	    .offset = FIELD(ssl_ca_accept_self_signed),
+	    .group = G_TLS_OUTGOING,
+	    .help = "Take a chain that ends at an authority that is not "
+		"trusted." },
+	{ .name = "ssl_cert_accept_self_signed", .type = &option_bool,
+	    .offset = FIELD(ssl_cert_accept_self_signed),
+	    .group = G_TLS_OUTGOING,
+	    .help = "Take a certificate that is signed by itself. Naming it in "
+		"ssl_ca_file is as easy, and safe." },
+	{ .name = "ssl_cert_accept_expired", .type = &option_bool,
+	    .offset = FIELD(ssl_cert_accept_expired),
+	    .group = G_TLS_OUTGOING,
+	    .help = "Take a certificate that has expired." },
+	{ .name = "ssl_cert_accept_not_yet_valid", .type = &option_bool,
+	    .offset = FIELD(ssl_cert_accept_not_yet_valid),
+	    .group = G_TLS_OUTGOING,
+	    .help = "Take a certificate whose time has not come." },
+	{ .name = "ssl_outgoing_compression", .type = &option_bool,
+	    .offset = FIELD(ssl_outgoing_compression),
+	    .group = G_TLS_OUTGOING,
+	    .help = "Taken with a warning, without effect." },
 	{ .name = NULL },
 };
 /* clang-format on */

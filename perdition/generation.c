@@ -163,7 +163,8 @@ static bool
 same_for_workers(const struct generation *a, const struct generation *b)
 {
 	return a->text_len == b->text_len &&
-	       memcmp(a->text, b->text, a->text_len) == 0;
+	       memcmp(a->text, b->text, a->text_len) == 0 &&
+	       tls_memfds_same(&a->tls, &b->tls);
 }
 
 static int
@@ -200,18 +201,21 @@ fill_in(struct generation *gen, bool keep, struct err *err)
 }
 
 struct generation *
-generation_create(
-    struct master *m, struct config *config, bool keep, struct err *err)
+generation_create(struct master *m, struct config *config,
+    struct tls_memfds *tls, bool keep, struct err *err)
 {
 	struct generation *gen = calloc(1, sizeof(*gen));
 
 	if (gen == NULL) {
 		config_clear(config);
+		tls_memfds_close(tls);
 		err_set(err, EX_OSERR, "out of memory");
 		return NULL;
 	}
 	gen->config = *config;
 	memset(config, 0, sizeof(*config));
+	gen->tls = *tls;
+	*tls = TLS_MEMFDS_NONE;
 	gen->master = m;
 	gen->config_fd = gen->secret_fd = -1;
 	if (fill_in(gen, keep, err) == -1)
@@ -246,6 +250,7 @@ generation_destroy(struct generation **gp)
 		close(gen->config_fd);
 	if (gen->secret_fd != -1)
 		close(gen->secret_fd);
+	tls_memfds_close(&gen->tls);
 	free(gen->text);
 	config_clear(&gen->config);
 	free(gen);

@@ -26,6 +26,7 @@
 #include "perdition/request.h"
 #include "perdition/role.h"
 #include "perdition/shared.h"
+#include "perdition/tls/tls_memfds.h"
 
 #include "common/banned.h"
 
@@ -36,6 +37,7 @@
 struct inetd {
 	const char *arg0;
 	int config, secret, shared;
+	struct tls_memfds tls;
 	int log[2], lookup[2]; /* to read, to write; lookup's end, ours */
 	int none[2];           /* stands where a master's channel would */
 };
@@ -57,6 +59,21 @@ make_memfd(const struct config *c, bool secrets)
 }
 
 static int
+read_tls(struct inetd *in, const struct config *c, struct err *err)
+{
+	struct option_problems problems = { NULL, 0 };
+	struct tls_passphrase passphrase = { .read = false };
+	int ret = 0;
+
+	if (tls_memfds_read(&in->tls, c, &passphrase, &problems) != 0)
+		ret = err_set(
+		    err, EINVAL, "%s", problems.n > 0 ? problems.v[0] : "TLS");
+	option_problems_clear(&problems);
+	tls_files_forget(&passphrase);
+	return ret;
+}
+
+static int
 prepare(struct inetd *in, const struct config *c, struct err *err)
 {
 	struct shared *shared = shared_create(&in->shared);
@@ -65,6 +82,8 @@ prepare(struct inetd *in, const struct config *c, struct err *err)
 	    msg_pair(in->lookup) == -1 || msg_pair(in->none) == -1)
 		return err_set(err, errno, "channels: %s", strerror(errno));
 	shared_detach(&shared);
+	if (read_tls(in, c, err) == -1)
+		return -1;
 	in->config = make_memfd(c, false);
 	in->secret = make_memfd(c, true);
 	if (in->config == -1 || in->secret == -1)
@@ -189,8 +208,8 @@ become_worker(const struct inetd *in, struct err *err)
 		[ROLE_FD_CONTROL] = in->none[0],
 		[ROLE_FD_LOG] = in->log[1],
 		[ROLE_FD_SHARED] = in->shared,
-		[ROLE_FD_TLS_KEYS] = -1,
-		[ROLE_FD_TLS_TRUST] = -1,
+		[ROLE_FD_TLS_KEYS] = in->tls.keys,
+		[ROLE_FD_TLS_TRUST] = in->tls.trust,
 		[ROLE_FD_TICKETS] = -1,
 		[ROLE_FD_FIRST] = in->lookup[1],
 	};

@@ -18,9 +18,11 @@
 #include <unistd.h>
 
 #include "common/generate.h"
+#include "common/log.h"
 #include "perdition/config.h"
 #include "perdition/master.h"
 #include "perdition/role.h"
+#include "perdition/tls/tls_memfds.h"
 
 #include "common/banned.h"
 
@@ -71,6 +73,14 @@ tell(const char *text)
 		fprintf(stderr, "perdition: %s\n", text);
 }
 
+/* Nor may what is logged go to the client, before it has another way. */
+static void
+log_to_syslog(void *arg, int level, struct slice line)
+{
+	(void)arg;
+	syslog(LOG_MAIL | level, "perdition: %.*s", (int)line.n, line.p);
+}
+
 static int
 serve(struct config *c, int argc, char *argv[])
 {
@@ -89,6 +99,24 @@ serve(struct config *c, int argc, char *argv[])
 	return status;
 }
 
+/* Those that the configuration names for TLS. */
+static int
+check_files(const struct config *c)
+{
+	struct option_problems problems = { NULL, 0 };
+	struct tls_passphrase passphrase = { .read = false };
+	struct tls_memfds fds;
+	int status = tls_memfds_read(&fds, c, &passphrase, &problems);
+	size_t i;
+
+	for (i = 0; i < problems.n; i++)
+		tell(problems.v[i]);
+	option_problems_clear(&problems);
+	tls_files_forget(&passphrase);
+	tls_memfds_close(&fds);
+	return status;
+}
+
 static int
 run(struct config *c, int argc, char *argv[])
 {
@@ -102,7 +130,7 @@ run(struct config *c, int argc, char *argv[])
 		return written(
 		    option_write_dump(&config_options, c, true, stdout));
 	if (c->check_config)
-		return 0;
+		return check_files(c);
 	return serve(c, argc, argv);
 }
 
@@ -129,6 +157,8 @@ main(int argc, char *argv[])
 	int ret;
 
 	fill_standard_descriptors();
+	if (is_connection(STDERR_FILENO))
+		log_set_sink(log_to_syslog, NULL);
 	if (argc > 1 && strcmp(argv[1], "--role") == 0)
 		return role_main(argc, argv);
 	/* What a careless parent left open is nothing for the roles. */

@@ -314,6 +314,10 @@ open_channels(struct master *m, struct err *err)
 		return err_set(err, EX_OSERR, "channels: %s", strerror(errno));
 	(void)setsockopt(
 	    m->log_channel[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	m->tickets = tls_tickets_create(&m->tickets_fd);
+	if (m->tickets == NULL)
+		return err_set(
+		    err, EX_OSERR, "ticket keys: %s", strerror(errno));
 	m->logq = logq_open(m->log_channel[1]);
 	if (m->logq == NULL || logq_attach(m->logq, &m->loop) == -1)
 		return err_set(
@@ -336,18 +340,40 @@ write_pid_file(const struct config *c, struct err *err)
 	return -1;
 }
 
+/* What is odd about the files goes to the log, what is wrong to who starts
+ * perdition: all of it, the last in err. */
+static int
+read_tls(struct master *m, const struct config *c, struct tls_memfds *tls,
+    struct err *err)
+{
+	struct option_problems problems = { NULL, 0 };
+	int status = tls_memfds_read(tls, c, &m->passphrase, &problems);
+	size_t i;
+
+	for (i = 0; i + 1 < problems.n; i++)
+		tell(m, problems.v[i]);
+	if (status != 0)
+		err_set(
+		    err, status, "%s", problems.n > 0 ? problems.v[i] : "TLS");
+	option_problems_clear(&problems);
+	return status == 0 ? 0 : -1;
+}
+
 static int
 start(struct master *m, struct config *c, struct err *err)
 {
-	if (open_channels(m, err) == -1)
+	struct tls_memfds tls;
+
+	if (open_channels(m, err) == -1 || read_tls(m, c, &tls, err) == -1)
 		return -1;
-	m->current = generation_create(m, c, false, err);
+	m->current = generation_create(m, c, &tls, false, err);
 	if (m->current == NULL ||
 	    write_pid_file(&m->current->config, err) == -1)
 		return -1;
 	uv_prepare_init(&m->loop, &m->sweep);
 	m->sweep.data = m;
 	uv_prepare_start(&m->sweep, on_sweep);
+	master_rotate_tickets(m);
 	uv_timer_start(&m->deadline, on_start_deadline, READY_WAIT_MS, 0);
 	watch_signals(m);
 	if (generation_start(m->current, err) == -1)
@@ -374,6 +400,8 @@ finish(struct master *m)
 	uv_run(&m->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&m->loop);
 	shared_detach(&m->shared);
+	tls_tickets_detach(&m->tickets);
+	tls_files_forget(&m->passphrase);
 }
 
 static int
@@ -388,7 +416,8 @@ run(struct master *m, struct config *c)
 		return EX_OSERR;
 	}
 	uv_timer_init(&m->loop, &m->deadline);
-	m->deadline.data = m;
+	uv_timer_init(&m->loop, &m->rotate);
+	m->deadline.data = m->rotate.data = m;
 	if (start(m, c, &err) == 0) {
 		uv_run(&m->loop, UV_RUN_DEFAULT);
 	} else {
@@ -414,7 +443,7 @@ master_run(struct config *c, int argc, char *const argv[])
 	}
 	m->argc = argc;
 	m->argv = argv;
-	m->report = m->shared_fd = -1;
+	m->report = m->shared_fd = m->tickets_fd = -1;
 	m->log_channel[0] = m->log_channel[1] = -1;
 	m->foreground = c->no_daemon || logdest_is_stdio(c->log_facility);
 	set_limits();

@@ -23,6 +23,8 @@
 #include "perdition/request.h"
 #include "perdition/role.h"
 #include "perdition/shared.h"
+#include "perdition/tls/tls_memfds.h"
+#include "perdition/tls/tls_tickets.h"
 
 #define READY_WAIT_MS 30000u  /* from the start of a role to CONTROL_READY */
 #define LOG_DRAIN_S 60u       /* a log process that was replaced */
@@ -64,6 +66,7 @@ struct generation {
 	char *text; /* what its workers were told */
 	size_t text_len;
 	int config_fd, secret_fd; /* memfds; secret: for lookup processes */
+	struct tls_memfds tls;    /* for workers */
 	struct listener_set *listeners;
 	unsigned int worker_count, lookup_count;
 	unsigned int slots[WORKER_SLOTS]; /* of its workers, by index */
@@ -85,6 +88,7 @@ struct master {
 	uv_loop_t loop;
 	uv_signal_t signals[4];
 	uv_timer_t deadline; /* of a start or a reload */
+	uv_timer_t rotate;   /* the tickets' keys */
 	uv_prepare_t sweep;
 	enum master_state state;
 	bool reload_again; /* HUP came while busy */
@@ -97,6 +101,9 @@ struct master {
 	struct generation *current, *next, *retired;
 	struct shared *shared;
 	int shared_fd;
+	struct tls_passphrase passphrase;
+	struct tls_tickets *tickets;
+	int tickets_fd;
 	int log_channel[2];                  /* to read, to write */
 	int lookup_channel[WORKER_SLOTS][2]; /* lookup's end, worker's end */
 	bool slot_used[WORKER_SLOTS];
@@ -125,12 +132,12 @@ void post_send(struct post *, enum request_type);
 /* --- generation.c -------------------------------------------------------- */
 
 /*
- * Takes config (cleared on failure too).  keep: share the current workers
- * when they would be told the same.  Starts nothing.  NULL with err, whose
- * code is of sysexits(3).
+ * Takes config and tls (cleared on failure too).  keep: share the current
+ * workers when they would be told the same.  Starts nothing.  NULL with err,
+ * whose code is of sysexits(3).
  */
-struct generation *generation_create(
-    struct master *, struct config *, bool keep, struct err *);
+struct generation *generation_create(struct master *, struct config *,
+    struct tls_memfds *, bool keep, struct err *);
 /* All posts must be empty. */
 void generation_destroy(struct generation **);
 
@@ -162,6 +169,11 @@ void master_announce(struct master *);
 /* Put it among the retired, its workers told to drain. */
 void master_retire(
     struct master *, struct generation *, unsigned int drain_seconds);
+
+/* --- master_tls.c -------------------------------------------------------- */
+
+/* By the current configuration; goes on by itself from then on. */
+void master_rotate_tickets(struct master *);
 
 /* --- reload.c ------------------------------------------------------------ */
 

@@ -346,6 +346,19 @@ inherit(uv_stdio_container_t *c, int fd)
 	c->data.fd = fd;
 }
 
+static void
+lay_out_tls(const struct post *p, uv_stdio_container_t *stdio)
+{
+	const struct generation *gen = p->gen;
+
+	inherit(&stdio[ROLE_FD_TLS_TRUST], gen->tls.trust);
+	if (gen->tls.keys == -1)
+		return;
+	inherit(&stdio[ROLE_FD_TLS_KEYS], gen->tls.keys);
+	if (gen->config.ssl_ticket_lifetime != 0)
+		inherit(&stdio[ROLE_FD_TICKETS], p->master->tickets_fd);
+}
+
 /* Fills stdio by the numbers of request.h; returns how many. */
 static int
 lay_out(const struct post *p, int control, uv_stdio_container_t *stdio)
@@ -373,6 +386,7 @@ lay_out(const struct post *p, int control, uv_stdio_container_t *stdio)
 			inherit(
 			    &stdio[n++], m->lookup_channel[gen->slots[i]][0]);
 	} else if (p->role == ROLE_WORKER) {
+		lay_out_tls(p, stdio);
 		inherit(&stdio[n++], m->lookup_channel[p->slot][1]);
 		fds = listener_set_fds(gen->listeners, p->index, &count);
 		for (i = 0; i < count; i++)

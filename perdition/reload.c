@@ -60,12 +60,14 @@ on_deadline(uv_timer_t *timer)
 }
 
 static int
-load(struct master *m, struct config *c)
+load(struct master *m, struct config *c, struct tls_memfds *tls)
 {
 	struct option_problems problems = { NULL, 0 };
 	size_t i;
 	int ret = config_load(c, m->argc, m->argv, &problems);
 
+	if (ret == 0)
+		ret = tls_memfds_read(tls, c, &m->passphrase, &problems);
 	for (i = 0; i < problems.n; i++)
 		refuse(problems.v[i]);
 	option_problems_clear(&problems);
@@ -78,6 +80,7 @@ void
 reload_begin(struct master *m)
 {
 	struct config c = { .help = false };
+	struct tls_memfds tls = TLS_MEMFDS_NONE;
 	struct err err;
 
 	if (m->state != MASTER_RUNNING) {
@@ -87,11 +90,11 @@ reload_begin(struct master *m)
 	daemon_notify_reloading();
 	log_event(LOG_NOTICE, "reload");
 	m->state = MASTER_RELOADING;
-	if (load(m, &c) != 0) {
+	if (load(m, &c, &tls) != 0) {
 		keep_old(m);
 		return;
 	}
-	m->next = generation_create(m, &c, true, &err);
+	m->next = generation_create(m, &c, &tls, true, &err);
 	if (m->next == NULL) {
 		refuse(err.msg);
 		keep_old(m);
@@ -146,6 +149,7 @@ reload_commit(struct master *m)
 	m->current = m->next;
 	m->next = NULL;
 	set_level(&m->current->config);
+	master_rotate_tickets(m);
 	change_pid_file(&old->config, &m->current->config);
 	log_event(LOG_NOTICE, "reloaded",
 	    LOG_STR("workers", kept ? "kept" : "new"),

@@ -21,6 +21,8 @@
 #include "perdition/logq.h"
 #include "perdition/lookup_role.h"
 #include "perdition/request.h"
+#include "perdition/tls/tls_ctx.h"
+#include "perdition/tls/tls_mem.h"
 #include "perdition/worker.h"
 
 #include "common/banned.h"
@@ -214,6 +216,18 @@ run(enum role role, const struct config *c, unsigned int number,
 	}
 }
 
+/* While OpenSSL can still read its own configuration. */
+static int
+prepare_tls(enum role role, struct err *err)
+{
+	if (role != ROLE_WORKER && role != ROLE_INETD)
+		return 0;
+	if (tls_mem_install() == -1)
+		return err_set(
+		    err, EBUSY, "OpenSSL's memory is in use already");
+	return tls_init(err);
+}
+
 /* Once: the master says it where it is to be said, unless there is none. */
 static void
 tell_failure(enum role role, const struct err *err)
@@ -275,7 +289,9 @@ role_main(int argc, char *argv[])
 	/* Executed by way of /proc/self/exe, it would be called "exe". */
 	prctl(PR_SET_NAME, "perdition");
 	ignore_signals();
-	ret = read_config(&c, &err);
+	ret = prepare_tls(role, &err);
+	if (ret == 0)
+		ret = read_config(&c, &err);
 	if (ret == 0) {
 		set_level(&c);
 		ret = run(role, &c, number, &err);

@@ -129,6 +129,20 @@ tls_bundle_unmap(struct slice *all)
 	*all = slice_make(NULL, 0);
 }
 
+bool
+tls_bundle_same(int a, int b)
+{
+	struct slice x = { NULL, 0 }, y = { NULL, 0 };
+	bool same = a == -1 && b == -1;
+
+	if (a != -1 && b != -1)
+		same = tls_bundle_map(a, &x) == 0 &&
+		       tls_bundle_map(b, &y) == 0 && slice_eq(x, y);
+	tls_bundle_unmap(&x);
+	tls_bundle_unmap(&y);
+	return same;
+}
+
 int
 tls_bundle_next(struct slice *rest, enum tls_piece *type, struct slice *piece)
 {

@@ -53,6 +53,10 @@ int tls_bundle_to_memfd(const struct tls_bundle *);
 int tls_bundle_map(int fd, struct slice *all);
 void tls_bundle_unmap(struct slice *all);
 
+/* Whether two such descriptors hold the same; -1: none, which is the same only
+ * as none. */
+bool tls_bundle_same(int a, int b);
+
 /*
  * The next piece of *rest, which is cut off.  1, 0 at the end, or -1 with
  * errno EBADMSG (cut short, unknown type).

@@ -46,19 +46,51 @@ static const struct {
 	size_t n;
 	const char *first; /* text of the first listener */
 	bool any;
+	enum tls_mode tls; /* of the first */
 } listeners[] = {
-	{ "", 1, "pop3://*:110", true },
-	{ "protocol IMAP4", 1, "imap4://*:143", true },
-	{ "P imap4\nlisten_port 1143", 1, "imap4://*:1143", true },
+	{ "", 1, "pop3://*:110", true, TLS_NONE },
+	{ "protocol IMAP4", 1, "imap4://*:143", true, TLS_NONE },
+	{ "P imap4\nlisten_port 1143", 1, "imap4://*:1143", true, TLS_NONE },
 	{ "bind_address 127.0.0.1,127.0.0.2:1110,[::1]:1111,::2", 4,
-	    "pop3://127.0.0.1:110", false },
-	{ "bind_address 127.0.0.1\nl pop3", 1, "pop3://127.0.0.1:110", false },
-	{ "bind_address *:99", 1, "pop3://*:99", true },
-	{ "listen imap4://[::]:143", 1, "imap4://[::]:143", false },
+	    "pop3://127.0.0.1:110", false, TLS_NONE },
+	{ "bind_address 127.0.0.1\nl pop3", 1, "pop3://127.0.0.1:110", false,
+	    TLS_NONE },
+	{ "bind_address *:99", 1, "pop3://*:99", true, TLS_NONE },
+	{ "listen imap4://[::]:143", 1, "imap4://[::]:143", false, TLS_NONE },
 	{ "listen imap4://*\nlisten pop3://*\nlisten pop3://127.0.0.1:1110/", 3,
-	    "imap4://*:143", true },
+	    "imap4://*:143", true, TLS_NONE },
 	{ "listen imap4://0.0.0.0:0\nlisten imap4://0.0.0.0:0", 2,
-	    "imap4://0.0.0.0:0", false },
+	    "imap4://0.0.0.0:0", false, TLS_NONE },
+	{ "protocol IMAP4S", 1, "imap4://*:993?tls=implicit&client_cert=none",
+	    true, TLS_IMPLICIT },
+	{ "protocol POP3S\nbind_address 127.0.0.1", 1,
+	    "pop3://127.0.0.1:995?tls=implicit&client_cert=none", false,
+	    TLS_IMPLICIT },
+	{ "protocol IMAP4\nssl_mode ssl_listen", 1, "imap4://*:993", true,
+	    TLS_IMPLICIT },
+	{ "ssl_mode tls_listen", 1, "pop3://*:110", true,
+	    TLS_STARTTLS_OPTIONAL },
+	{ "ssl_mode tls_all_force", 1, "pop3://*:110", true, TLS_STARTTLS },
+	{ "ssl_mode tls_listen_force,tls_listen", 1, "pop3://*:110", true,
+	    TLS_STARTTLS },
+	{ "ssl_mode tls_all_force,ssl_all", 1, "pop3://*:995", true,
+	    TLS_IMPLICIT },
+	{ "ssl_mode ssl_outgoing,tls_outgoing_force", 1, "pop3://*:110", true,
+	    TLS_NONE },
+	{ "listen imaps://*", 1, "imap4://*:993?tls=implicit&client_cert=none",
+	    true, TLS_IMPLICIT },
+	{ "listen IMAP4S://*:1?tls=implicit", 1,
+	    "imap4://*:1?tls=implicit&client_cert=none", true, TLS_IMPLICIT },
+	{ "listen imap://*?tls=starttls", 1,
+	    "imap4://*:143?tls=starttls&client_cert=none", true, TLS_STARTTLS },
+	{ "listen imap://*/?client_cert=required&tls=Implicit", 1,
+	    "imap4://*:993?tls=implicit&client_cert=required", true,
+	    TLS_IMPLICIT },
+	{ "ssl_mode tls_all\nlisten pop3://*?tls=none", 1,
+	    "pop3://*:110?tls=none&client_cert=none", true, TLS_NONE },
+	{ "ssl_client_cert optional\nlisten pop3s://127.0.0.1:1", 1,
+	    "pop3://127.0.0.1:1?tls=implicit&client_cert=optional", false,
+	    TLS_IMPLICIT },
 };
 
 START_TEST(listener_cases)
@@ -70,7 +102,13 @@ START_TEST(listener_cases)
 	ck_assert_uint_eq(c.listener_count, listeners[_i].n);
 	ck_assert_str_eq(c.listeners[0].text, listeners[_i].first);
 	ck_assert_int_eq(c.listeners[0].any_family, listeners[_i].any);
-	ck_assert(!c.listeners[0].tls);
+	ck_assert_int_eq(c.listeners[0].tls, listeners[_i].tls);
+	ck_assert_int_eq(c.listen_tls, listeners[_i].tls != TLS_NONE);
+	ck_assert_int_eq(c.listeners[0].settings.starttls,
+	    listeners[_i].tls == TLS_STARTTLS ||
+		listeners[_i].tls == TLS_STARTTLS_OPTIONAL);
+	ck_assert_int_eq(c.listeners[0].settings.need_tls,
+	    listeners[_i].tls == TLS_STARTTLS);
 	config_clear(&c);
 	option_problems_clear(&problems);
 }
@@ -89,14 +127,17 @@ static const struct {
 	{ "listen imap4://[::1]x", "not ADDR" },
 	{ "listen imap4://127.0.0.1:", "not ADDR" },
 	{ "listen imap4://127.0.0.1:65536", "65536: neither" },
-	{ "listen imap4s://*", "TLS is not part" },
-	{ "listen imaps://*", "TLS is not part" },
+	{ "listen imap4s://*?tls=starttls", "tls=starttls: the protocol's" },
+	{ "listen imap4://*?tls=yes", "tls=yes: not tls=none" },
+	{ "listen imap4://*?tls", "tls=: not tls=none" },
+	{ "listen imap4://*?client_cert=maybe", "client_cert=maybe: not" },
+	{ "listen imap4://*?x=1", "x=1: not tls=none" },
 	{ "listen managesieve://*", "ManageSieve is not part" },
 	{ "listen imap4://*\nbind_address 127.0.0.1", "bind_address: cannot" },
 	{ "listen imap4://*\nlisten_port 1", "listen_port: cannot" },
 	{ "no_lookup\nbind_address localhost", "localhost: not an IP" },
 	{ "no_lookup\nlisten_port pop3", "with no_lookup a port" },
-	{ "protocol POP3S", "TLS is not part" },
+	{ "protocol POP2S", "POP2S: not a protocol" },
 	{ "outgoing_server [::1]:x:y", "x:y: neither" },
 	{ "outgoing_server host:", "not SERVER" },
 	{ "outgoing_server :1", "not SERVER" },
@@ -108,10 +149,20 @@ static const struct {
 	{ "query_key \"\\U,,\\u\"", "empty format" },
 	{ "query_key \"\\U\\\"", "behind a backslash" },
 	{ "domain_delimiter \"\"", "must not be empty" },
-	{ "ssl_mode tls_all", "TLS is not part" },
-	{ "ssl_cert_file /x", "TLS is not part" },
-	{ "ssl_no_cert_verify", "TLS is not part" },
-	{ "ssl_passphrase_fd 3", "TLS is not part" },
+	{ "ssl_mode tls_some", "ssl_mode" },
+	{ "ssl_listen_min_proto_version tlsv1.3\n"
+	  "ssl_listen_max_proto_version tlsv1.2",
+	    "ssl_listen_min_proto_version: is above" },
+	{ "ssl_outgoing_min_proto_version tlsv1.3\n"
+	  "ssl_outgoing_max_proto_version tlsv1",
+	    "ssl_outgoing_min_proto_version: is above" },
+	{ "ssl_passphrase_fd 3\nssl_passphrase_file /x",
+	    "ssl_passphrase_fd: cannot go with" },
+	{ "ssl_passphrase_fd two", "not the number of a descriptor" },
+	{ "ssl_passphrase_fd 1", "not the number of a descriptor" },
+	{ "ssl_client_cert_user commonName", "no listener asks" },
+	{ "ssl_client_cert_user surname", "ssl_client_cert_user" },
+	{ "ssl_client_cert always", "ssl_client_cert" },
 	{ "authenticate_in", "PAM is not part" },
 	{ "add_domain all,0", "add_domain" },
 	{ "add_domain 3", "add_domain" },
@@ -143,7 +194,7 @@ START_TEST(bad_cases)
 }
 END_TEST
 
-START_TEST(harmless_tls_options)
+START_TEST(usual_tls_options)
 {
 	static const char text[] = "ssl_mode none\n"
 				   "ssl_cert_verify_depth 9\n"
@@ -162,12 +213,12 @@ END_TEST
 /* Those of one option alone and those found later, each where it is. */
 START_TEST(all_problems_at_once)
 {
-	static const char text[] = "listen imap4s://*\n  listen  x://*\n"
-				   "authenticate_in\nssl_mode ssl_all\n"
+	static const char text[] = "listen imap4s://*?x\n  listen  x://*\n"
+				   "authenticate_in\nssl_passphrase_fd x\n"
 				   "tiemout 5\ntimeout many\n";
 	static const char *const places[] = { ":5:1: unknown option",
-		":6:9: timeout: ", ":1:8: listen: imap4s", ":2:11: listen: x:",
-		":3:1: authenticate_in: ", ":4:10: ssl_mode: " };
+		":6:9: timeout: ", ":1:8: listen: x=", ":2:11: listen: x:",
+		":3:1: authenticate_in: ", ":4:19: ssl_passphrase_fd: " };
 	struct option_problems problems;
 	struct config c;
 	size_t i;
@@ -246,10 +297,9 @@ START_TEST(name_asks_for_tls)
 	struct option_problems problems = { NULL, 0 };
 	struct config c;
 
-	ck_assert_int_eq(config_load(&c, 2, argv, &problems), EX_CONFIG);
-	ck_assert_str_eq(problems.v[0],
-	    "command line: protocol: pop3s: TLS is not part of this build; "
-	    "use POP3");
+	ck_assert_int_eq(config_load(&c, 2, argv, &problems), 0);
+	ck_assert_int_eq(c.listeners[0].tls, TLS_IMPLICIT);
+	ck_assert_uint_eq(c.listeners[0].addr.port, 995);
 	config_clear(&c);
 	option_problems_clear(&problems);
 }
@@ -358,7 +408,7 @@ main(void)
 	    (int)(sizeof(listeners) / sizeof(listeners[0])));
 	tcase_add_loop_test(
 	    t, bad_cases, 0, (int)(sizeof(bad) / sizeof(bad[0])));
-	tcase_add_test(t, harmless_tls_options);
+	tcase_add_test(t, usual_tls_options);
 	tcase_add_test(t, all_problems_at_once);
 	tcase_add_test(t, command_line_wins);
 	tcase_add_test(t, wrong_command_line);

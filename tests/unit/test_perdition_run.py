@@ -148,8 +148,10 @@ class Statuses(Case):
                 (64, 'unknown option "bogus"', ["--bogus"]),
                 (64, "perdition takes only options", ["x"]),
                 (64, "timeout", ["--timeout", "abc"]),
-                (78, "TLS is not part", ["-f", "", "-P", "IMAP4S"]),
-                (78, "TLS is not part", ["-f", "", "--ssl_mode", "tls_all"]),
+                (66, "ssl_cert_file", ["-f", "", "-P", "IMAP4S", "--check_config",
+                                       "--ssl_cert_file", "/nonexistent"]),
+                (66, "ssl_ca_file: /nonexistent: No such file",
+                 ["-f", "", "--check_config", "--ssl_ca_file", "/nonexistent"]),
                 (0, "", ["-f", "", "--ssl_mode", "none", "--check_config"]),
                 (78, "PAM is not part", ["-f", "", "-a"]),
                 (78, "ManageSieve is not", ["-f", "", "-P", "managesieve"]),
@@ -175,7 +177,8 @@ class Statuses(Case):
             self.assertIn("\nprotocol %s\n" % protocol, out)
         os.symlink(PROGRAM, os.path.join(self.dir, "perdition.imap4s"))
         got, err = self.run_it_as("perdition.imap4s")
-        self.assertEqual(got, 78, err)
+        self.assertEqual(got, 66, err)
+        self.assertIn("ssl_cert_file: ", err)
 
     def run_it_as(self, name):
         done = subprocess.run([os.path.join(self.dir, name), "-f", ""],
