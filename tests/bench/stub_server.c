@@ -6,7 +6,8 @@
  * usage: stub_server imap4|pop3
  * Prints its port, then serves until it is killed.  Every user and password is
  * right.  Answers a line at a time; knows greeting, login (with literals, as
- * nginx sends them), NOOP and LOGOUT or QUIT.
+ * nginx sends them), NOOP, LOGOUT or QUIT, and FETCH (with the tag c), for a
+ * message of one MiB.
  */
 #include "config.h"
 
@@ -26,13 +27,58 @@
 
 #define FD_MAX 262144
 
+#define MESSAGE_SIZE (1024 * 1024)
+#define MESSAGE_HEAD "* 1 FETCH (BODY[] {1048576}\r\n"
+#define MESSAGE_TAIL ")\r\nc OK done\r\n"
+
 static bool imap;
+static int poll_fd;
 
 /* By descriptor: the tag of a LOGIN whose literals are still coming. */
 static struct {
 	unsigned char n; /* 0: none */
 	char tag[64];
 } login[FD_MAX];
+
+/* The answer to FETCH, and how much of it was not sent yet. */
+static struct slice message;
+static size_t unsent[FD_MAX];
+
+static bool
+write_message(void)
+{
+	static char
+	    mem[MESSAGE_SIZE + sizeof(MESSAGE_HEAD) + sizeof(MESSAGE_TAIL)];
+	const size_t head = sizeof(MESSAGE_HEAD) - 1;
+
+	memset(mem, 'x', sizeof(mem));
+	memcpy(mem, MESSAGE_HEAD, head);
+	for (size_t i = head + 78; i < head + MESSAGE_SIZE; i += 78) {
+		mem[i - 2] = '\r';
+		mem[i - 1] = '\n';
+	}
+	memcpy(mem + head + MESSAGE_SIZE, MESSAGE_TAIL, sizeof(MESSAGE_TAIL));
+	message = slice_make(mem, strlen(mem));
+	return message.n == head + MESSAGE_SIZE + sizeof(MESSAGE_TAIL) - 1;
+}
+
+static void
+go_on(int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+
+	while (unsent[fd] > 0) {
+		ssize_t r = send(fd, message.p + message.n - unsent[fd],
+		    unsent[fd], MSG_NOSIGNAL);
+
+		if (r == -1) {
+			ev.events |= EPOLLOUT;
+			break;
+		}
+		unsent[fd] -= (size_t)r;
+	}
+	epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &ev);
+}
 
 static void
 say(int fd, struct slice text)
@@ -65,6 +111,11 @@ answer_imap(int fd, struct slice line)
 		return;
 	}
 	login[fd].n = 0;
+	if (slice_starts(verb, SLICE("FETCH"))) {
+		unsent[fd] = message.n;
+		go_on(fd);
+		return;
+	}
 	if (slice_starts(verb, SLICE("LOGOUT"))) {
 		n = snprintf(reply, sizeof(reply),
 		    "* BYE bye\r\n%.*s OK done\r\n", (int)tag.n, tag.p);
@@ -83,6 +134,7 @@ static void
 leave(int fd)
 {
 	login[fd].n = 0;
+	unsent[fd] = 0;
 	close(fd);
 }
 
@@ -108,12 +160,12 @@ serve(int fd)
 }
 
 static void
-welcome(int epoll, int fd)
+welcome(int fd)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
 	int on = 1;
 
-	if (fd >= FD_MAX || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
+	if (fd >= FD_MAX || epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		close(fd);
 		return;
 	}
@@ -130,8 +182,8 @@ main(int argc, char **argv)
 	struct rlimit files;
 	struct epoll_event ev = { .events = EPOLLIN };
 	int on = 1, l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	int epoll = epoll_create1(0);
 
+	poll_fd = epoll_create1(0);
 	imap = argc > 1 && strcmp(argv[1], "imap4") == 0;
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
@@ -139,10 +191,11 @@ main(int argc, char **argv)
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	ev.data.fd = l;
-	if (bind(l, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	if (!write_message() ||
+	    bind(l, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
 	    listen(l, 4096) == -1 ||
 	    getsockname(l, (struct sockaddr *)&sin, &n) == -1 ||
-	    epoll_ctl(epoll, EPOLL_CTL_ADD, l, &ev) == -1) {
+	    epoll_ctl(poll_fd, EPOLL_CTL_ADD, l, &ev) == -1) {
 		perror("stub_server");
 		return EXIT_FAILURE;
 	}
@@ -150,20 +203,24 @@ main(int argc, char **argv)
 	fflush(stdout);
 	for (;;) {
 		struct epoll_event events[256];
-		int k = epoll_wait(epoll, events, 256, -1);
+		int k = epoll_wait(poll_fd, events, 256, -1);
 
 		for (int i = 0; i < k; i++) {
 			int fd;
 
-			if (events[i].data.fd != l) {
-				serve(events[i].data.fd);
+			fd = events[i].data.fd;
+			if (fd != l) {
+				if (events[i].events & EPOLLOUT)
+					go_on(fd);
+				if (events[i].events & ~(uint32_t)EPOLLOUT)
+					serve(fd);
 				continue;
 			}
 			for (;;) {
 				fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
 				if (fd == -1)
 					break;
-				welcome(epoll, fd);
+				welcome(fd);
 			}
 		}
 	}
