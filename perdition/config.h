@@ -17,6 +17,7 @@
 #include "common/addr.h"
 #include "common/option.h"
 #include "perdition/protocol/protocol.h"
+#include "perdition/server_url.h"
 #include "perdition/tls/tls_mode.h"
 
 /* Where in a login a user name is changed (options STATE). */
@@ -45,8 +46,8 @@ struct listener_config {
 
 struct server_config { /* one of outgoing_server */
 	char *host;    /* without brackets */
-	uint16_t port; /* 0: outgoing_port or the protocol's */
-	enum tls_mode tls;
+	uint16_t port; /* 0: by url, outgoing_port and protocol */
+	struct server_url url;
 };
 
 struct config {

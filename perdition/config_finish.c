@@ -117,10 +117,19 @@ server_add(struct config_finish *f, struct slice text)
 	struct slice port;
 	struct addr addr;
 	uint16_t number = 0;
+	struct server_url url;
+	struct err err;
 
-	if (!config_split_port(text, &host, &port) || host.n > 255) {
+	if (server_url_parse(text, &url, &err) == -1) {
+		config_complain(f, "outgoing_server", "%.*s: %s", (int)text.n,
+		    text.p, err.msg);
+		return;
+	}
+	if (!config_split_port(url.rest, &host, &port) || host.n > 255) {
 		config_complain(f, "outgoing_server",
-		    "%.*s: not SERVER or SERVER:PORT", (int)text.n, text.p);
+		    "%.*s: not SERVER[:PORT], with SCHEME:// in front or "
+		    "?tls=MODE behind",
+		    (int)text.n, text.p);
 		return;
 	}
 	if (port.n > 0 &&
@@ -146,6 +155,8 @@ server_add(struct config_finish *f, struct slice text)
 	s += c->server_count;
 	s->host = slice_dup(host);
 	s->port = number;
+	s->url = url;
+	s->url.rest = slice_make(NULL, 0);
 	if (s->host == NULL)
 		config_out_of_memory(f);
 	else

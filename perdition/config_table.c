@@ -397,12 +397,17 @@ static const struct option_def defs[] = {
 	    .offset = FIELD(outgoing_server), .dflt = "",
 	    .arg = "SERVER[:PORT][,...]", .group = G_SERVER,
 	    .help = "Real-servers, in turn, for users that the map does not "
-		"know." },
+		"know. As in a map, one may say how it is spoken to: "
+		"imaps://SERVER[:PORT] for TLS from the first byte, "
+		"imap://SERVER?tls=MODE with a mode as for listen, or "
+		"SERVER?tls=MODE for any protocol. What does not say follows "
+		"ssl_mode." },
 	{ .name = "outgoing_port", .letter = 'p', .type = &option_string,
 	    .offset = FIELD(outgoing_port), .dflt = "", .arg = "PORT",
 	    .group = G_SERVER,
 	    .help = "Port of the real-servers, a number or a service's name. "
-		"Empty: the protocol's own." },
+		"Empty: the protocol's own. Not for servers that are written "
+		"with a scheme, which has a port." },
 	{ .name = "connect_timeout", .type = &option_seconds,
 	    .offset = FIELD(connect_timeout), .dflt = "5", .min = 1,
 	    .max = 600, .group = G_SERVER,

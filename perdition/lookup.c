@@ -69,25 +69,32 @@ protocol_of(const struct ask *k)
 }
 
 static uint16_t
-default_port(const struct ask *k)
+default_port(const struct ask *k, const struct server_url *url)
 {
 	const struct config *c = k->l->config;
 
-	return c->out_port != 0 ? c->out_port : protocol_of(k)->port;
+	return server_url_port(url, server_url_mode(url, c->outgoing_tls),
+	    protocol_of(k), c->out_port);
 }
 
 /*
- * Appends the addresses of one real-server, at most max.  1; or 0, -1 as
- * resolve_host() with k->why set and nothing appended.
+ * Appends the addresses of one real-server, at most max.  port: 0 for what url
+ * says.  1; or 0, -1 as resolve_host() with k->why set and nothing appended.
  */
 static int
-add_host(struct ask *k, struct slice host, uint16_t port, size_t max)
+add_host(struct ask *k, struct slice host, uint16_t port,
+    const struct server_url *url, size_t max)
 {
 	struct lookup_answer *a = k->a;
 	struct addr addrs[RESOLVE_ADDRS_MAX];
 	size_t room = LOOKUP_CANDIDATES_MAX - a->n, n;
 	int ret;
 
+	if (url->protocol != NULL && url->protocol != protocol_of(k)) {
+		err_set(&k->why, EINVAL, "%.*s: a server of %s only",
+		    (int)host.n, host.p, url->protocol->label);
+		return 0;
+	}
 	if (max > RESOLVE_ADDRS_MAX)
 		max = RESOLVE_ADDRS_MAX;
 	if (max > room)
@@ -106,7 +113,8 @@ add_host(struct ask *k, struct slice host, uint16_t port, size_t max)
 
 		memset(c, 0, sizeof(*c));
 		c->addr = addrs[i];
-		c->addr.port = port;
+		c->addr.port = port != 0 ? port : default_port(k, url);
+		c->tls = server_url_mode(url, k->l->config->outgoing_tls);
 		memcpy(c->host, host.p, host.n);
 		c->same = i > 0;
 	}
@@ -117,12 +125,12 @@ add_host(struct ask *k, struct slice host, uint16_t port, size_t max)
 static int
 add_server(struct ask *k, const struct popmap_server *s, size_t max)
 {
-	uint16_t port = default_port(k);
+	uint16_t port = 0;
 
 	if (s->port.n > 0 &&
 	    resolve_port(k->l->resolver, s->port, &port, &k->why) == -1)
 		return 0;
-	return add_host(k, s->host, port, max);
+	return add_host(k, s->host, port, &s->url, max);
 }
 
 static void
@@ -179,14 +187,16 @@ use_defaults(struct ask *k)
 		fail(k, LOOKUP_NONE, "no such user, and no outgoing_server");
 		return;
 	}
+	err_set(&k->why, ENOENT, "no outgoing_server for this protocol");
 	if (count > LOOKUP_CANDIDATES_MAX)
 		first = k->l->turn++ % count;
 	for (size_t i = 0; i < count && k->a->n < LOOKUP_CANDIDATES_MAX; i++) {
 		const struct server_config *s =
 		    &c->servers[(first + i) % count];
 
-		if (add_host(k, slice_str(s->host),
-			s->port != 0 ? s->port : default_port(k),
+		if (s->url.protocol != NULL && s->url.protocol != protocol_of(k))
+			continue;
+		if (add_host(k, slice_str(s->host), s->port, &s->url,
 			share(count)) != 1)
 			log_event(LOG_WARNING, "outgoing-server-unresolved",
 			    LOG_STR("why", k->why.msg));
@@ -265,6 +275,7 @@ ask_module(struct ask *k, struct slice user)
 		.client = &k->q->client,
 		.local = &k->q->local,
 	};
+	const struct server_url usual = { .has_tls = false };
 	struct sockaddr_storage client, local_addr;
 	struct slice local, domain;
 	struct popmap_query query = {
@@ -274,7 +285,7 @@ ask_module(struct ask *k, struct slice user)
 		.client_addr = (const struct sockaddr *)&client,
 		.local_addr = (const struct sockaddr *)&local_addr,
 		.client_tls = k->q->client_tls,
-		.port = default_port(k),
+		.port = default_port(k, &usual),
 	};
 	char key[QUERY_KEY_MAX];
 	int ret = 0;

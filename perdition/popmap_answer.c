@@ -158,13 +158,41 @@ split(struct slice text, const char *delimiter, struct slice *user,
 	return true;
 }
 
+/* USER<delimiter>SCHEME://SERVER.  0, or -1 with err. */
+static int
+scheme_behind_user(
+    struct slice *server, struct server_url *url, struct err *err)
+{
+	struct server_url own;
+
+	if (url->protocol != NULL)
+		return 0; /* a second one fits no server's name */
+	if (server_url_parse(*server, &own, err) == -1)
+		return -1;
+	if (own.protocol == NULL)
+		return 0;
+	*server = own.rest;
+	if (url->has_tls && own.has_tls && own.tls != url->tls)
+		return err_set(err, EINVAL,
+		    "tls=%s: the scheme says TLS from the first byte",
+		    tls_mode_name(url->tls));
+	own.tls = url->has_tls ? url->tls : own.tls;
+	own.has_tls = own.has_tls || url->has_tls;
+	*url = own;
+	return 0;
+}
+
 int
 popmap_answer_parse(struct slice text, const char *delimiter,
     struct popmap_server *out, struct err *err)
 {
 	struct slice user, server;
+	struct server_url url;
 	bool has_user;
 
+	if (server_url_parse(text, &url, err) == -1)
+		return -1;
+	text = url.rest;
 	if (find_bracketed(text) == 0) { /* no user; the zone is no server */
 		has_user = false;
 		server = text;
@@ -174,8 +202,11 @@ popmap_answer_parse(struct slice text, const char *delimiter,
 		if (!has_user)
 			server = text;
 	}
+	if (has_user && scheme_behind_user(&server, &url, err) == -1)
+		return -1;
 	if (popmap_answer_parse_server(server, out, err) == -1)
 		return -1;
+	out->url = url;
 	if (!has_user || user.n == 0)
 		return 0;
 	if (user.n > AUTH_USER_MAX)

@@ -100,6 +100,7 @@ lookup_question_write(const struct lookup_question *q, char *out, size_t cap)
 	msg_write_init(&w, out, cap);
 	msg_put_u64(&w, q->id);
 	msg_put_u16(&w, q->listener);
+	msg_put_u8(&w, q->client_tls);
 	put_addr(&w, &q->client);
 	put_addr(&w, &q->local);
 	msg_put_slice(&w, slice_make(q->user, q->user_len));
@@ -116,9 +117,10 @@ lookup_question_parse(struct slice in, struct lookup_question *q)
 	msg_read_init(&r, in);
 	q->id = msg_get_u64(&r);
 	q->listener = msg_get_u16(&r);
+	ok = get_bool(&r, &q->client_tls);
 	get_addr(&r, &q->client);
 	get_addr(&r, &q->local);
-	ok = get_bytes(&r, q->user, sizeof(q->user), &q->user_len);
+	ok = ok && get_bytes(&r, q->user, sizeof(q->user), &q->user_len);
 	return ok && msg_read_done(&r) ? 0 : bad();
 }
 
@@ -135,7 +137,8 @@ answer_is_sound(const struct lookup_answer *a)
 	for (size_t i = 0; i < a->n; i++) {
 		const struct lookup_candidate *c = &a->candidate[i];
 
-		if (c->addr.port == 0 || c->host[0] == '\0')
+		if (c->addr.port == 0 || c->host[0] == '\0' ||
+		    c->tls >= TLS_MODE_COUNT)
 			return false;
 	}
 	return a->n == 0 || !a->candidate[0].same;
@@ -162,6 +165,7 @@ lookup_answer_write(const struct lookup_answer *a, char *out, size_t cap)
 	for (size_t i = 0; i < a->n; i++) {
 		put_addr(&w, &a->candidate[i].addr);
 		msg_put_slice(&w, slice_str(a->candidate[i].host));
+		msg_put_u8(&w, (uint8_t)a->candidate[i].tls);
 		msg_put_u8(&w, a->candidate[i].same);
 	}
 	return written(&w);
@@ -170,8 +174,12 @@ lookup_answer_write(const struct lookup_answer *a, char *out, size_t cap)
 static bool
 get_candidate(struct msg_reader *r, struct lookup_candidate *c)
 {
+	bool ok;
+
 	get_addr(r, &c->addr);
-	return get_text(r, c->host, sizeof(c->host)) && get_bool(r, &c->same);
+	ok = get_text(r, c->host, sizeof(c->host));
+	c->tls = (enum tls_mode)msg_get_u8(r); /* judged with the whole */
+	return ok && get_bool(r, &c->same);
 }
 
 int

@@ -30,6 +30,9 @@
 	"^broken$ '192.0.2.1:99999'\n" \
 	"^mixed$ x@192.0.2.1,y@192.0.2.2,x@192.0.2.3,192.0.2.4\n" \
 	"^late$ no.example,z@192.0.2.2\n" \
+	"^tls$ imaps://192.0.2.1,192.0.2.2?tls=starttls\n" \
+	"^pop$ pop3s://192.0.2.1\n" \
+	"^both$ pop3s://192.0.2.1,imaps://x@192.0.2.1:1\n" \
 	"^@one$ 192.0.2.11\n" \
 	"'^192[.]0[.]2[.]7$' 192.0.2.12\n" \
 	"'^2001:db8::1/143$' 192.0.2.13\n"
@@ -65,7 +68,7 @@ add_default(const char *host, uint16_t port)
 	size_t n = config.server_count++;
 
 	snprintf(hosts[n], sizeof(hosts[n]), "%s", host);
-	servers[n] = (struct server_config){ hosts[n], port, TLS_NONE };
+	servers[n] = (struct server_config){ .host = hosts[n], .port = port };
 }
 
 static void
@@ -78,8 +81,8 @@ setup(void)
 	fake_failure = 0;
 	fake_reverse = NULL;
 	listeners[0] = (struct listener_config){ .protocol = &protocol_imap4 };
-	listeners[1] =
-	    (struct listener_config){ .protocol = &protocol_pop3, .tls = TLS_IMPLICIT };
+	listeners[1] = (struct listener_config){ .protocol = &protocol_pop3,
+		.tls = TLS_IMPLICIT };
 	config = (struct config){
 		.add_domain_depth = 1,
 		.domain_delimiter = at,
@@ -147,6 +150,9 @@ ask(const char *user)
 		addr_write_port(&a.candidate[i].addr, where);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s%s/%s",
 		    a.candidate[i].same ? "+" : "", where, a.candidate[i].host);
+		if (a.candidate[i].tls != TLS_NONE)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "?%s",
+			    tls_mode_name(a.candidate[i].tls));
 		ck_assert_uint_lt(n, sizeof(text));
 	}
 	return text;
@@ -290,6 +296,52 @@ START_TEST(client_server_specification)
 	config.client_server_specification = true;
 	add_default("192.0.2.200", 0);
 	ck_assert_str_eq(ask(specified[_i].user), specified[_i].answer);
+}
+END_TEST
+
+static const struct {
+	enum tls_mode usual;
+	const char *user, *answer;
+} modes[] = {
+	{ TLS_NONE, "bob", "found 192.0.2.1:143/192.0.2.1" },
+	{ TLS_STARTTLS, "bob", "found 192.0.2.1:143/192.0.2.1?starttls" },
+	{ TLS_IMPLICIT, "bob", "found 192.0.2.1:993/192.0.2.1?implicit" },
+	{ TLS_IMPLICIT, "al", "found 192.0.2.2:99/192.0.2.2?implicit" },
+	{ TLS_NONE, "tls",
+	    "found 192.0.2.1:993/192.0.2.1?implicit "
+	    "192.0.2.2:143/192.0.2.2?starttls" },
+	{ TLS_NONE, "pop", "failed" }, /* of another protocol */
+	{ TLS_NONE, "both", "found 192.0.2.1:1/192.0.2.1?implicit" },
+	{ TLS_STARTTLS, "nobody",
+	    "found defaults 192.0.2.200:143/192.0.2.200?starttls" },
+	/* what a user types follows the site's mode */
+	{ TLS_STARTTLS, "bob@192.0.2.50",
+	    "found user=bob 192.0.2.50:143/192.0.2.50?starttls" },
+	{ TLS_STARTTLS, "bob@192.0.2.50?tls=none", "denied" },
+	{ TLS_STARTTLS, "bob@imap://192.0.2.50?tls=none", "denied" },
+};
+
+START_TEST(tls_modes)
+{
+	config.outgoing_tls = modes[_i].usual;
+	config.client_server_specification =
+	    strchr(modes[_i].user, '@') != NULL;
+	add_default("192.0.2.200", 0);
+	ck_assert_str_eq(ask(modes[_i].user), modes[_i].answer);
+}
+END_TEST
+
+START_TEST(default_servers_of_a_protocol)
+{
+	add_default("192.0.2.200", 0);
+	servers[0].url.protocol = &protocol_pop3;
+	servers[0].url.has_tls = true;
+	servers[0].url.tls = TLS_IMPLICIT;
+	ck_assert_str_eq(ask("nobody"), "failed");
+	ck_assert_str_eq(a.text, "no outgoing_server for this protocol");
+	q.listener = 1;
+	ck_assert_str_eq(ask("nobody"),
+	    "found defaults 192.0.2.200:995/192.0.2.200?implicit");
 }
 END_TEST
 
@@ -457,6 +509,8 @@ main(void)
 	tcase_add_loop_test(t, username_from_database, 0, COUNT(from_database));
 	tcase_add_loop_test(
 	    t, client_server_specification, 0, COUNT(specified));
+	tcase_add_loop_test(t, tls_modes, 0, COUNT(modes));
+	tcase_add_test(t, default_servers_of_a_protocol);
 	tcase_add_test(t, ports);
 	tcase_add_test(t, rewriting);
 	tcase_add_test(t, query_keys);

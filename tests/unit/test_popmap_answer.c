@@ -62,6 +62,105 @@ static const struct {
 	{ SLICE(S100 S100 S100 S100 S100 S100 "@h"), "@", NULL, NULL, NULL },
 };
 
+/* mode of ssl_mode, and what comes of it; host NULL: bad */
+static const struct {
+	struct slice text;
+	enum tls_mode usual;
+	const char *user, *host, *port;
+	const char *protocol; /* of the scheme; NULL: none */
+	enum tls_mode mode;
+	uint16_t default_port; /* for IMAP4, outgoing_port being 99 */
+} urls[] = {
+	{ SLICE("h"), TLS_NONE, NULL, "h", "", NULL, TLS_NONE, 99 },
+	{ SLICE("h"), TLS_STARTTLS, NULL, "h", "", NULL, TLS_STARTTLS, 99 },
+	{ SLICE("imaps://h"), TLS_NONE, NULL, "h", "", "imap4", TLS_IMPLICIT,
+	    993 },
+	{ SLICE("IMAP4S://h/"), TLS_NONE, NULL, "h", "", "imap4", TLS_IMPLICIT,
+	    993 },
+	{ SLICE("imaps://h:1?tls=implicit"), TLS_NONE, NULL, "h", "1", "imap4",
+	    TLS_IMPLICIT, 993 },
+	{ SLICE("pop3s://u@h"), TLS_NONE, "u", "h", "", "pop3", TLS_IMPLICIT,
+	    993 },
+	{ SLICE("u@imaps://h:2"), TLS_NONE, "u", "h", "2", "imap4",
+	    TLS_IMPLICIT, 993 },
+	{ SLICE("u@d@imap://h?tls=starttls"), TLS_NONE, "u@d", "h", "", "imap4",
+	    TLS_STARTTLS, 143 },
+	{ SLICE("imap://h"), TLS_STARTTLS_OPTIONAL, NULL, "h", "", "imap4",
+	    TLS_STARTTLS_OPTIONAL, 143 },
+	/* never in clear where the site has TLS, unless it is said */
+	{ SLICE("imap://h"), TLS_IMPLICIT, NULL, "h", "", "imap4", TLS_STARTTLS,
+	    143 },
+	{ SLICE("imap://h?tls=none"), TLS_IMPLICIT, NULL, "h", "", "imap4",
+	    TLS_NONE, 143 },
+	{ SLICE("h:7?tls=starttls_optional"), TLS_NONE, NULL, "h", "7", NULL,
+	    TLS_STARTTLS_OPTIONAL, 99 },
+	{ SLICE("u@[::1]:7?tls=Implicit"), TLS_NONE, "u", "::1", "7", NULL,
+	    TLS_IMPLICIT, 99 },
+	{ SLICE("imaps://[::1]"), TLS_NONE, NULL, "::1", "", "imap4",
+	    TLS_IMPLICIT, 993 },
+	/* a user's name may look like it */
+	{ SLICE("a?tls=none@h"), TLS_STARTTLS, "a?tls=none", "h", "", NULL,
+	    TLS_STARTTLS, 99 },
+
+	{ SLICE("imaps://h?tls=none"), TLS_NONE, NULL, NULL, NULL, NULL,
+	    TLS_NONE, 0 },
+	{ SLICE("u@imaps://h?tls=starttls"), TLS_NONE, NULL, NULL, NULL, NULL,
+	    TLS_NONE, 0 },
+	{ SLICE("h?tls=yes"), TLS_NONE, NULL, NULL, NULL, NULL, TLS_NONE, 0 },
+	{ SLICE("h?tls="), TLS_NONE, NULL, NULL, NULL, NULL, TLS_NONE, 0 },
+	{ SLICE("h?ssl=none"), TLS_NONE, NULL, NULL, NULL, NULL, TLS_NONE, 0 },
+	{ SLICE("http://h"), TLS_NONE, NULL, NULL, NULL, NULL, TLS_NONE, 0 },
+	{ SLICE("imaps://imaps://h"), TLS_NONE, NULL, NULL, NULL, NULL,
+	    TLS_NONE, 0 },
+	{ SLICE("imaps://u@imap://h"), TLS_NONE, NULL, NULL, NULL, NULL,
+	    TLS_NONE, 0 },
+	{ SLICE("imaps://"), TLS_NONE, NULL, NULL, NULL, NULL, TLS_NONE, 0 },
+	{ SLICE("imaps://h/x"), TLS_NONE, NULL, NULL, NULL, NULL, TLS_NONE, 0 },
+};
+
+START_TEST(url)
+{
+	struct popmap_server s;
+	struct err err = { .msg = "" };
+	int ret = popmap_answer_parse(urls[_i].text, "@", &s, &err);
+	enum tls_mode mode;
+
+	if (urls[_i].host == NULL) {
+		ck_assert_int_eq(ret, -1);
+		ck_assert_uint_gt(strlen(err.msg), 0);
+		return;
+	}
+	ck_assert_msg(ret == 0, "%s", err.msg);
+	ck_assert(slice_eq(s.host, slice_str(urls[_i].host)));
+	ck_assert(slice_eq(s.port, slice_str(urls[_i].port)));
+	ck_assert_int_eq(s.has_user, urls[_i].user != NULL);
+	if (s.has_user)
+		ck_assert(slice_eq(s.user, slice_str(urls[_i].user)));
+	ck_assert_int_eq(s.url.protocol != NULL, urls[_i].protocol != NULL);
+	if (s.url.protocol != NULL)
+		ck_assert_str_eq(s.url.protocol->name, urls[_i].protocol);
+	mode = server_url_mode(&s.url, urls[_i].usual);
+	ck_assert_int_eq(mode, urls[_i].mode);
+	ck_assert_uint_eq(server_url_port(&s.url, mode, &protocol_imap4, 99),
+	    urls[_i].default_port);
+}
+END_TEST
+
+/* Who may type a server's name may not turn TLS off. */
+START_TEST(no_url_from_users)
+{
+	static const char *const typed[] = { "imap://h", "h?tls=none",
+		"imaps://h", "h:143?tls=none", "[::1]?tls=none" };
+	struct popmap_server s;
+	struct err err;
+
+	for (size_t i = 0; i < sizeof(typed) / sizeof(typed[0]); i++)
+		ck_assert_int_eq(
+		    popmap_answer_parse_server(slice_str(typed[i]), &s, &err),
+		    -1);
+}
+END_TEST
+
 START_TEST(parse)
 {
 	struct popmap_server s;
@@ -107,6 +206,8 @@ main(void)
 
 	tcase_add_loop_test(t, parse, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(t, server_has_no_user);
+	tcase_add_loop_test(t, url, 0, (int)(sizeof(urls) / sizeof(urls[0])));
+	tcase_add_test(t, no_url_from_users);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
