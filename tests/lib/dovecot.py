@@ -28,7 +28,7 @@ auth_failure_delay = 0 secs
 auth_mechanisms = plain login
 auth_username_chars =
 disable_plaintext_auth = no
-ssl = no
+{tls}
 login_greeting = {greeting}
 login_trusted_networks =
 mail_location = maildir:~/Maildir
@@ -70,7 +70,8 @@ service imap-login {{
     port = {imap}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps}
+    ssl = yes
   }}
 }}
 service pop3-login {{
@@ -81,7 +82,8 @@ service pop3-login {{
     port = {pop3}
   }}
   inet_listener pop3s {{
-    port = 0
+    port = {pop3s}
+    ssl = yes
   }}
 }}
 {extra}
@@ -89,12 +91,14 @@ service pop3-login {{
 
 
 class Dovecot(Daemon):
-    """users: {name: (password, {message name: bytes})}."""
+    """users: {name: (password, {message name: bytes})}.  tls: (pki.Pair,
+    port of imaps, port of pop3s); STARTTLS is offered then too."""
 
     def __init__(self, folder, name, addr, imap, pop3, users, extra="",
-                 greeting=None):
+                 greeting=None, tls=None):
         self.dir = pathlib.Path(folder)
         self.addr, self.imap, self.pop3 = addr, imap, pop3
+        self.tls = tls
         self.dir.mkdir(parents=True, exist_ok=True)
         self.dir.chmod(0o755)
         self._mail_owner()
@@ -122,11 +126,15 @@ class Dovecot(Daemon):
 
     def _write_config(self, name, extra, greeting):
         login, internal, group = self.users
+        tls, imaps, pop3s = "ssl = no", 0, 0
+        if self.tls is not None:
+            pair, imaps, pop3s = self.tls
+            tls = f"ssl = yes\nssl_cert = <{pair.cert}\nssl_key = <{pair.key}"
         (self.dir / "dovecot.conf").write_text(CONFIG.format(
             dir=self.dir, name=name, addr=self.addr, imap=self.imap,
             pop3=self.pop3, uid=self.uid, gid=self.gid, login_user=login,
             internal_user=internal, internal_group=group, extra=extra,
-            greeting=greeting))
+            greeting=greeting, tls=tls, imaps=imaps, pop3s=pop3s))
 
     def _chown(self, path):
         if is_root():

@@ -15,6 +15,10 @@ class Peer:
         self.sock = sock
         self.file = sock.makefile("rb")
 
+    def start_tls(self, context):
+        self.sock = context.wrap_socket(self.sock, server_side=True)
+        self.file = self.sock.makefile("rb")
+
     def send(self, data):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode())
 

@@ -15,12 +15,25 @@ class Closed(AssertionError):
 class LineClient:
     """A TCP connection seen as CRLF lines (returned without the CRLF)."""
 
-    def __init__(self, host, port, source=None, timeout=DEADLINE):
+    def __init__(self, host, port, source=None, timeout=DEADLINE, tls=None,
+                 **tls_args):
+        """tls: an ssl.SSLContext, to begin with it."""
         self.sock = socket.create_connection(
             (host, port), timeout, (source, 0) if source else None)
         self.sock.settimeout(timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
+        if tls is not None:
+            self.start_tls(tls, **tls_args)
+
+    def start_tls(self, context, name="localhost", session=None):
+        """The handshake; on failure the socket is closed."""
+        try:
+            self.sock = context.wrap_socket(
+                self.sock, server_hostname=name, session=session)
+        except BaseException:
+            self.sock.close()
+            raise
 
     def __enter__(self):
         return self

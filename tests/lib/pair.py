@@ -63,7 +63,7 @@ def config_text(values):
 
 class Perdition(Daemon):
     """values: options; they go into a file, so that a test can change them
-    and reload.  listeners: (protocol, host, port)."""
+    and reload.  listeners: (protocol, host, port[, what follows "?"])."""
 
     def __init__(self, test, listeners, popmap=None, values=None, name="perdition"):
         self.dir = test.subdir(name)
@@ -73,8 +73,7 @@ class Perdition(Daemon):
         self.values = {
             "no_daemon": True, "log_facility": "+", "pid_file": "",
             "module_dir": modules(), "failure_delay": 0,
-            "listen": [f"{proto}://{_host(host)}:{port}"
-                       for proto, host, port in self.listeners],
+            "listen": [_url(*listener) for listener in self.listeners],
         }
         if popmap is not None:
             self.set_popmap(popmap)
@@ -97,10 +96,11 @@ class Perdition(Daemon):
         self.config.write_text(config_text(self.values))
 
     def _answers(self):
-        for _, host, port in self.listeners:
+        for proto, host, port, *_ in self.listeners:
             with socket.create_connection((host, port), 2) as sock:
                 sock.settimeout(5)
-                if not sock.recv(200):
+                # In TLS from the first byte nothing comes unasked.
+                if not proto.endswith("s") and not sock.recv(200):
                     return False
         return True
 
@@ -128,6 +128,10 @@ class Perdition(Daemon):
         return wait_for(f"{count} x {word!r} in the log",
                         lambda: (lambda x: len(x) >= count and x)(
                             self.log_lines(word)), deadline)
+
+
+def _url(proto, host, port, query=""):
+    return f"{proto}://{_host(host)}:{port}" + ("?" + query if query else "")
 
 
 def _host(host):
