@@ -19,6 +19,8 @@ class TlsTestCase(TestCase):
         super().setUp()
         self.authority = Authority(self.dir / "ca")
         self.pair = self.authority.issue("front", [NAME, "localhost"])
+        self.clients = []
+        self.fronts = 0
 
     def context(self, alpn=None, maximum=None, minimum=None, pair=None):
         """A client's, that verifies."""
@@ -52,26 +54,35 @@ class TlsTestCase(TestCase):
     def start_front(self, listeners, values=None, popmap=None, **kwargs):
         """listeners: (protocol, query) ...; self.port: theirs in order."""
         self.ports = [free_port(FRONT) for _ in listeners]
+        self.fronts += 1
         self.front = self.start(Perdition(
             self, [(proto, FRONT, port, query) for (proto, query), port
                    in zip(listeners, self.ports)], popmap,
-            self.tls_values(values), **kwargs))
+            self.tls_values(values), name=f"front{self.fronts}", **kwargs))
         return self.front
 
     def imap(self, number=0, tls=None, name=NAME, **kwargs):
         """tls: a context, for implicit TLS."""
         if tls is not None:
             kwargs.update(tls=tls, name=name)
-        client = Imap(FRONT, self.ports[number], **kwargs)
-        self.addCleanup(client.close)
-        return client
+        return self._kept(Imap(FRONT, self.ports[number], **kwargs))
 
     def pop3(self, number=0, tls=None, name=NAME, **kwargs):
         if tls is not None:
             kwargs.update(tls=tls, name=name)
-        client = Pop3(FRONT, self.ports[number], **kwargs)
+        return self._kept(Pop3(FRONT, self.ports[number], **kwargs))
+
+    def _kept(self, client):
+        self.clients.append(client)
         self.addCleanup(client.close)
         return client
+
+    def stop_front(self):
+        """With its clients: it would wait for them."""
+        for client in self.clients:
+            client.close()
+        self.clients.clear()
+        self.front.stop()
 
     def starttls(self, client, context=None, name=NAME):
         """Either protocol: the command, the handshake."""
