@@ -241,6 +241,19 @@ dialogue_refuse(struct session *s, enum refusal why, const char *reason,
 
 /* --- commands ----------------------------------------------------------- */
 
+/* in: all that has come, the command first.  What stands behind it was put
+ * there by somebody who hopes that it is executed inside TLS. */
+static void
+tell_injection(const struct session *s, struct slice in)
+{
+	ptrdiff_t end = slice_find(in, '\n');
+
+	if (end != -1 && in.n > (size_t)end + 1)
+		log_event(LOG_NOTICE, "starttls-injection",
+		    LOG_U64("sid", s->id), LOG_ADDR("client", &s->client_addr),
+		    LOG_U64("bytes", in.n - (size_t)end - 1));
+}
+
 /* One command.  SESSION_COMMAND: go on with the next, if *more. */
 static enum session_state
 one_command(struct session *s, bool *more)
@@ -257,6 +270,8 @@ one_command(struct session *s, bool *more)
 		session_log_dialogue(s, "perdition",
 		    slice_skip(buf_data(l->out), replied), false);
 	}
+	if (r == REQUEST_STARTTLS)
+		tell_injection(s, in);
 	/* A parser that neither takes nor answers would hang the client. */
 	if (r == REQUEST_MORE && used == 0 && buf_space(l->in) == 0)
 		r = REQUEST_ABORT;
@@ -307,10 +322,6 @@ begin_starttls(struct session *s)
 {
 	struct login *l = s->login;
 
-	if (buf_len(l->in) > 0)
-		log_event(LOG_NOTICE, "starttls-injection",
-		    LOG_U64("sid", s->id), LOG_ADDR("client", &s->client_addr),
-		    LOG_U64("bytes", buf_len(l->in)));
 	session_buf_return(s->env, &l->in);
 	command_timer(s);
 	return dialogue_starttls(s);
