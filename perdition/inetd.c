@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "common/log.h"
 #include "common/msg.h"
 #include "perdition/request.h"
 #include "perdition/role.h"
@@ -65,6 +66,8 @@ read_tls(struct inetd *in, const struct config *c, struct err *err)
 	struct tls_passphrase passphrase = { .read = false };
 	int ret = 0;
 
+	/* Not for each connection anew. */
+	log_set_level(LOG_WARNING);
 	if (tls_memfds_read(&in->tls, c, &passphrase, &problems) != 0)
 		ret = err_set(
 		    err, EINVAL, "%s", problems.n > 0 ? problems.v[0] : "TLS");

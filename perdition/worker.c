@@ -7,6 +7,7 @@
 #include "perdition/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -528,6 +529,11 @@ worker_role_run_inetd(const struct config *config, int fd, struct err *err)
 	}
 	if (init(&w, config, 0, false, err) == -1)
 		goto out;
+	/* As inetd hands it over it blocks. */
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
+		err_set(err, errno, "standard input: %s", strerror(errno));
+		goto out;
+	}
 	w.draining = true;
 	start(&w, 0, fd, &peer);
 	if (w.env.count > 0)

@@ -20,10 +20,13 @@
 
 #include "common/banned.h"
 
-/* OpenSSL's buffers for one record are of 16,704 to 16,768 bytes; where it
- * reads ahead or writes fragments, of a little more. */
+/*
+ * What a handshake is put together in (21,848 bytes), what is read ahead
+ * (17,736) and one record to be written (16,704): the first of them decides.
+ * With what malloc(3) adds it is six pages.
+ */
 #define CLASS_MIN 16384
-#define CLASS_SIZE 17408 /* what is asked of malloc(3) for any in between */
+#define CLASS_SIZE 24544 /* what is asked of malloc(3) for any in between */
 #define SPARES 64
 
 static void *spare[SPARES];

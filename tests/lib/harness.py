@@ -104,13 +104,15 @@ class Daemon:
         self.ready = ready
         self.env = {**os.environ, **(env or {})}
         self.cwd = cwd
+        self.pass_fds = ()  # descriptors that it gets
         self.proc = None
 
     def start(self):
         with open(self.log, "ab") as out:
             self.proc = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env=self.env, cwd=self.cwd, start_new_session=True)
+                env=self.env, cwd=self.cwd, start_new_session=True,
+                pass_fds=self.pass_fds)
         if self.ready:
             try:
                 wait_for(f"{self.name} ready", self._is_ready,
