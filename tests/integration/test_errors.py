@@ -61,8 +61,9 @@ class PerditionStart(TestCase):
         self.fails((EX_CONFIG, 66), ["/nonexistent/p.conf", "No such file"],
                    "/nonexistent/p.conf")
 
-    def test_tls_is_refused_clearly(self):
-        self.fails(EX_CONFIG, ["ssl_mode"], self.config(ssl_mode="tls_listen"))
+    def test_tls_without_a_certificate(self):
+        self.fails((EX_CONFIG, 66), ["ssl_cert_file", "No such file"],
+                   self.config(ssl_mode="tls_listen"))
 
     def test_port_in_use(self):
         with socket.create_server((FRONT, 0)) as taken:
