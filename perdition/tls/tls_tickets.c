@@ -193,6 +193,16 @@ now_monotonic(void)
 }
 
 /*
+ * A ticket of TLS 1.3 is good for one session (RFC 8446 appendix C.4): who
+ * comes with one gets the next, or could resume every second time only.
+ */
+static bool
+is_used_up(const SSL *ssl)
+{
+	return SSL_version(ssl) >= TLS1_3_VERSION;
+}
+
+/*
  * The key for a ticket: to encrypt a new one, or by the name in an old one.
  * 1; 2: an old key, the client is to get a new ticket; 0 none.
  */
@@ -251,6 +261,8 @@ ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	ret = choose(tickets_of(ssl), name, encrypt != 0, &k);
 	if (ret == 0)
 		return 0;
+	if (!encrypt && is_used_up(ssl))
+		ret = 2;
 	params[0] = OSSL_PARAM_construct_octet_string(
 	    OSSL_MAC_PARAM_KEY, k.hmac, KEY_LEN);
 	params[1] =
@@ -277,6 +289,8 @@ ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	ret = choose(tickets_of(ssl), name, encrypt != 0, &k);
 	if (ret == 0)
 		return 0;
+	if (!encrypt && is_used_up(ssl))
+		ret = 2;
 	if (HMAC_Init_ex(mac, k.hmac, KEY_LEN, EVP_sha256(), NULL) != 1 ||
 	    !set_cipher(cipher, &k, iv, encrypt != 0))
 		ret = -1;
