@@ -11,4 +11,6 @@ packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
 packages_tests='check curl isync fetchmail mutt ucspi-tcp mailfront
 	db5.3-util libsasl2-modules'
+# make tls-audit
+packages_audit='python3 iproute2 util-linux testssl.sh openssl dnsutils'
 # Of Sendmail: fetched and unpacked, never installed (sendmail.py).
