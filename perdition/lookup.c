@@ -194,7 +194,8 @@ use_defaults(struct ask *k)
 		const struct server_config *s =
 		    &c->servers[(first + i) % count];
 
-		if (s->url.protocol != NULL && s->url.protocol != protocol_of(k))
+		if (s->url.protocol != NULL &&
+		    s->url.protocol != protocol_of(k))
 			continue;
 		if (add_host(k, slice_str(s->host), s->port, &s->url,
 			share(count)) != 1)

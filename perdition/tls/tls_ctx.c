@@ -187,7 +187,9 @@ tls_ctx_create(const struct tls_ctx_settings *set, struct err *err)
 	if (set_versions(ctx, set, err) == -1 ||
 	    set_ciphers(ctx, set, err) == -1)
 		goto fail;
-	if (SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1) {
+	/* The fast ones first.  What a real-server has is not ours to say. */
+	if (set->server &&
+	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521") != 1) {
 		tls_error(err, EINVAL, "groups");
 		goto fail;
 	}

@@ -495,7 +495,7 @@ read_cert_dir(struct reader *r)
 {
 	const char *dir = r->config->ssl_cert_dir;
 	struct dirent **list = NULL;
-	size_t before = r->keys->n;
+	size_t before;
 	int i, n;
 
 	if (dir[0] == '\0')

@@ -12,6 +12,7 @@ import time
 from fakeserver import imap_server, pop3_server
 from harness import wait_for
 from lineclient import Closed
+from pair import sanitized
 from tlstest import FRONT, NAME, TlsTestCase
 
 BACK = "127.0.0.11"
@@ -253,7 +254,8 @@ class Clients(Attack):
             self.front.log_lines("Closing NULL session")) >= 250)
         # 250 names of 64 bytes would be little; certificates and contexts for
         # each would be megabytes.
-        self.assertLess(memory(), before + 2048)
+        # A sanitizer keeps for a while what was freed.
+        self.assertLess(memory(), before + (262144 if sanitized() else 2048))
 
     def test_pipelined_behind_login(self):
         """In one record: the rest is the real-server's, once and in order."""
@@ -299,15 +301,42 @@ class Servers(Attack):
     def test_response_injection(self):
         """Bytes behind the server's OK to STARTTLS are never an answer to what
         is said inside."""
-        def script(peer):
-            peer.send("* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n")
-            tag, _ = self.note(peer)
-            peer.send(tag + b" OK begin\r\n* CAPABILITY IMAP4rev1 EVIL\r\n"
-                      + tag + b" OK logged in\r\n")
+        def in_one_segment(peer, tag, evil):
+            peer.send(tag + b" OK begin\r\n" + evil)
             peer.wait_end()
-        self.front_of(script, "starttls")
-        self.refused()
-        self.no_password()
+
+        def split(peer, tag, evil):
+            data = tag + b" OK begin\r\n" + evil
+            for at in range(0, len(data), 3):
+                peer.send(data[at:at + 3])
+                time.sleep(0.002)
+            peer.wait_end()
+
+        def delayed(peer, tag, evil):
+            peer.send(tag + b" OK begin\r\n")
+            time.sleep(0.1)
+            peer.send(evil)
+            peer.wait_end()
+
+        def followed_by_tls(peer, tag, evil):
+            peer.send(tag + b" OK begin\r\n" + evil)
+            peer.start_tls(self.back_context)
+            while True:
+                self.note(peer)
+
+        for way in (in_one_segment, split, delayed, followed_by_tls):
+            with self.subTest(way.__name__):
+                self.heard.clear()
+
+                def script(peer, way=way):
+                    peer.send("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n")
+                    tag, _ = self.note(peer)
+                    way(peer, tag, b"* CAPABILITY IMAP4rev1 EVIL\r\n"
+                        + tag + b" OK logged in\r\n")
+                self.front_of(script, "starttls")
+                self.assertNotIn(b"EVIL", self.refused())
+                self.no_password()
+                self.stop_front()
 
     def test_stripped(self):
         """STARTTLS not announced, or refused: the end where it is required;
