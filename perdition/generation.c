@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -20,13 +21,25 @@
 
 #include "common/banned.h"
 
+/* Those that this process may use. */
+static unsigned int
+processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == -1 ||
+	    CPU_COUNT(&set) < 1)
+		return 1;
+	return (unsigned int)CPU_COUNT(&set);
+}
+
 static unsigned int
 count_workers(const struct config *c)
 {
 	unsigned int n = c->workers;
 
 	if (n == 0)
-		n = uv_available_parallelism();
+		n = processors();
 	return n < WORKER_SLOTS / 2 ? n : WORKER_SLOTS / 2;
 }
 

@@ -7,12 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -148,6 +148,25 @@ fill_standard_descriptors(void)
 		close(fd);
 }
 
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9, on all architectures */
+#endif
+#define CLOEXEC_FLAG 4 /* CLOSE_RANGE_CLOEXEC, Linux 5.11 */
+#define USUAL_FILES 1024
+
+/* glibc has had close_range() since 2.34 only. */
+static void
+keep_descriptors_from_roles(void)
+{
+	int fd;
+
+	if (syscall(SYS_close_range, (unsigned int)STDERR_FILENO + 1, ~0U,
+		CLOEXEC_FLAG) == 0)
+		return;
+	for (fd = STDERR_FILENO + 1; fd < USUAL_FILES; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -162,7 +181,7 @@ main(int argc, char *argv[])
 	if (argc > 1 && strcmp(argv[1], "--role") == 0)
 		return role_main(argc, argv);
 	/* What a careless parent left open is nothing for the roles. */
-	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	keep_descriptors_from_roles();
 	if (argc > 1 && strcmp(argv[1], "--generate") == 0)
 		return generate(argv[2]);
 	ret = config_load(&config, argc, argv, &problems);
