@@ -135,6 +135,7 @@ struct config {
 	enum tls_mode listen_mode;  /* of ssl_mode; unless a listener says */
 	enum tls_mode outgoing_tls; /* of ssl_mode; unless a server says */
 	bool listen_tls;            /* some listener has TLS */
+	bool listen_client_certs;   /* some asks for certificates */
 	char **query_keys;          /* NULL-terminated; NULL: the user name */
 	char *host;                 /* uname's node name, for no_bind_banner */
 	bool pid_file_set;          /* by the administrator, not by default */

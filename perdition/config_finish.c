@@ -289,13 +289,9 @@ static void
 check_certificate_user(struct config_finish *f)
 {
 	const struct config *c = f->c;
-	size_t i;
 
-	if (c->ssl_client_cert_user == 0)
+	if (c->ssl_client_cert_user == 0 || c->listen_client_certs)
 		return;
-	for (i = 0; i < c->listener_count; i++)
-		if (c->listeners[i].client_cert != CLIENT_CERT_NONE)
-			return;
 	config_complain(f, "ssl_client_cert_user",
 	    "no listener asks for a certificate: see ssl_client_cert");
 }

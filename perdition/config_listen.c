@@ -115,6 +115,8 @@ listener_add(struct config_finish *f, const struct listener_kind *kind,
 	}
 	c->listener_count++;
 	c->listen_tls = c->listen_tls || l->tls != TLS_NONE;
+	c->listen_client_certs =
+	    c->listen_client_certs || l->client_cert != CLIENT_CERT_NONE;
 }
 
 static void

@@ -645,15 +645,6 @@ read_server_trust(struct reader *r)
 	(void)read_ca_dir(r, dir, r->trust, TLS_PIECE_CA);
 }
 
-static bool
-asks_for_certificates(const struct config *c)
-{
-	for (size_t i = 0; i < c->listener_count; i++)
-		if (c->listeners[i].client_cert != CLIENT_CERT_NONE)
-			return true;
-	return false;
-}
-
 /* Never the system's authorities: half the world has a certificate of those. */
 static void
 read_client_trust(struct reader *r)
@@ -661,7 +652,7 @@ read_client_trust(struct reader *r)
 	const char *file = r->config->ssl_client_ca_file;
 
 	r->seen_n = 0;
-	if (!asks_for_certificates(r->config))
+	if (!r->config->listen_client_certs)
 		return;
 	if (file[0] != '\0')
 		read_ca_file(r, "ssl_client_ca_file", file, r->keys,

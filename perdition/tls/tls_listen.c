@@ -170,15 +170,6 @@ out:
 	return ret;
 }
 
-static bool
-asks_for_certificates(const struct config *c)
-{
-	for (size_t i = 0; i < c->listener_count; i++)
-		if (c->listeners[i].client_cert != CLIENT_CERT_NONE)
-			return true;
-	return false;
-}
-
 static int
 set_clients(struct tls_listen *l, struct slice keys, struct err *err)
 {
@@ -186,7 +177,7 @@ set_clients(struct tls_listen *l, struct slice keys, struct err *err)
 
 	if (make_context(l, keys) == -1)
 		return tls_error(err, EINVAL, "session context");
-	if (!asks_for_certificates(l->config))
+	if (!l->config->listen_client_certs)
 		return 0;
 	store = tls_verify_store(
 	    keys, TLS_PIECE_CLIENT_CA, TLS_PIECE_CLIENT_CRL, err);

@@ -237,15 +237,27 @@ tickets_of(SSL *ssl)
 	return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 }
 
-static bool
-set_cipher(
-    EVP_CIPHER_CTX *ctx, const struct key *k, unsigned char *iv, bool encrypt)
+/*
+ * What both forms of the callback begin with.  Returns what OpenSSL asks of it:
+ * choose()'s values, or -1.
+ */
+static int
+begin(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    bool encrypt, struct key *k)
 {
-	return EVP_CipherInit_ex(
-		   ctx, EVP_aes_256_cbc(), NULL, k->aes, iv, encrypt) == 1;
+	int ret;
+
+	if (encrypt && RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1)
+		return -1;
+	ret = choose(tickets_of(ssl), name, encrypt, k);
+	if (ret == 0)
+		return 0;
+	if (EVP_CipherInit_ex(
+		cipher, EVP_aes_256_cbc(), NULL, k->aes, iv, encrypt) != 1)
+		return -1;
+	return !encrypt && is_used_up(ssl) ? 2 : ret;
 }
 
-/* Both return what OpenSSL asks of the callback: choose()'s values, or -1. */
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L
 static int
 ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
@@ -254,23 +266,18 @@ ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 	char digest[] = "SHA256";
 	struct key k;
 	OSSL_PARAM params[3];
-	int ret;
+	int ret = begin(ssl, name, iv, cipher, encrypt != 0, &k);
 
-	if (encrypt && RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1)
-		return -1;
-	ret = choose(tickets_of(ssl), name, encrypt != 0, &k);
-	if (ret == 0)
-		return 0;
-	if (!encrypt && is_used_up(ssl))
-		ret = 2;
+	if (ret <= 0)
+		goto out;
 	params[0] = OSSL_PARAM_construct_octet_string(
 	    OSSL_MAC_PARAM_KEY, k.hmac, KEY_LEN);
 	params[1] =
 	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
 	params[2] = OSSL_PARAM_construct_end();
-	if (EVP_MAC_CTX_set_params(mac, params) != 1 ||
-	    !set_cipher(cipher, &k, iv, encrypt != 0))
+	if (EVP_MAC_CTX_set_params(mac, params) != 1)
 		ret = -1;
+out:
 	secret_wipe(&k, sizeof(k));
 	return ret;
 }
@@ -282,17 +289,10 @@ ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
     EVP_CIPHER_CTX *cipher, HMAC_CTX *mac, int encrypt)
 {
 	struct key k;
-	int ret;
+	int ret = begin(ssl, name, iv, cipher, encrypt != 0, &k);
 
-	if (encrypt && RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1)
-		return -1;
-	ret = choose(tickets_of(ssl), name, encrypt != 0, &k);
-	if (ret == 0)
-		return 0;
-	if (!encrypt && is_used_up(ssl))
-		ret = 2;
-	if (HMAC_Init_ex(mac, k.hmac, KEY_LEN, EVP_sha256(), NULL) != 1 ||
-	    !set_cipher(cipher, &k, iv, encrypt != 0))
+	if (ret > 0 &&
+	    HMAC_Init_ex(mac, k.hmac, KEY_LEN, EVP_sha256(), NULL) != 1)
 		ret = -1;
 	secret_wipe(&k, sizeof(k));
 	return ret;
