@@ -35,6 +35,7 @@ struct tls {
 	uint8_t state;       /* enum tls_state */
 	bool to_write;       /* waits for that */
 	bool drained;        /* the last read found no whole record */
+	bool untold;         /* and an end behind what it gave */
 };
 
 struct tls *
@@ -256,10 +257,11 @@ tls_read(struct tls *t, char *p, size_t n)
 	size_t have = 0;
 
 	if (t->state != TLS_OPEN) {
+		t->untold = false;
 		errno = EPROTO;
 		return -1;
 	}
-	t->drained = false;
+	t->drained = t->untold = false;
 	while (have < n) {
 		ssize_t r = read_once(t, p + have, n - have);
 
@@ -267,9 +269,12 @@ tls_read(struct tls *t, char *p, size_t n)
 			have += (size_t)r;
 			continue;
 		}
-		/* What came before the end is told first; the end, or the
-		 * failure, shows itself again. */
-		return have > 0 ? (ssize_t)have : r;
+		if (have == 0)
+			return r;
+		/* What came before the end, or the failure, is told first;
+		 * the socket will not announce it again. */
+		t->untold = r == 0 || errno != EAGAIN;
+		break;
 	}
 	return (ssize_t)have;
 }
@@ -277,6 +282,8 @@ tls_read(struct tls *t, char *p, size_t n)
 bool
 tls_pending(const struct tls *t)
 {
+	if (t->untold)
+		return true;
 	return t->state == TLS_OPEN && !t->drained &&
 	       SSL_has_pending(t->ssl) == 1;
 }

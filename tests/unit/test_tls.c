@@ -134,7 +134,10 @@ START_TEST(ends)
 	SSL_shutdown(e->peer);
 	tls_ends_move(e, 65536);
 	we_hear("bye");
+	/* The end is still to be told, and the socket is silent. */
+	ck_assert(tls_pending(e->ours));
 	ck_assert_int_eq(tls_read(e->ours, got, sizeof(got)), 0);
+	ck_assert(!tls_pending(e->ours));
 	ck_assert_int_eq(tls_read(e->ours, got, sizeof(got)), 0);
 	/* It may still listen. */
 	ck_assert_int_eq(tls_write(e->ours, SLICE("ok"), 0), 2);
@@ -166,8 +169,12 @@ START_TEST(damaged)
 	char got[16];
 
 	open_ends(versions[_i]);
+	peer_says("good");
+	tls_ends_move(e, 65536);
 	ck_assert_int_eq(
 	    write(e->fd[1], "\27\3\3\0\24aaaaaaaaaaaaaaaaaaaa", 25), 25);
+	we_hear("good");
+	ck_assert(tls_pending(e->ours));
 	ck_assert_int_eq(tls_read(e->ours, got, sizeof(got)), -1);
 	ck_assert_int_eq(errno, EPROTO);
 	ck_assert_int_eq(tls_read(e->ours, got, sizeof(got)), -1);
