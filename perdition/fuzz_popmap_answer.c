@@ -41,6 +41,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct addr a;
 	struct err err;
 
+	/* What a user may type says nothing of TLS. */
+	if (popmap_answer_parse_server(in, &s, &err) == 0)
+		check(s.url.protocol == NULL && !s.url.has_tls &&
+		      slice_find(in, '?') == -1);
 	for (size_t i = 0; i < sizeof(delimiters) / sizeof(*delimiters); i++) {
 		if (popmap_answer_parse(in, delimiters[i], &s, &err) == -1)
 			continue;
@@ -50,6 +54,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_bytes(s.port, "_-+.");
 		check(s.has_user == (s.user.n > 0));
 		check(s.user.n <= AUTH_USER_MAX);
+		check(s.url.tls < TLS_MODE_COUNT);
+		/* Where TLS is usual, only the text's own word turns it off. */
+		check(s.url.has_tls ||
+		      server_url_mode(&s.url, TLS_STARTTLS) == TLS_STARTTLS);
+		check(s.url.has_tls ||
+		      server_url_mode(&s.url, TLS_IMPLICIT) != TLS_NONE);
 	}
 	return 0;
 }
