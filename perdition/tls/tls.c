@@ -20,6 +20,7 @@
 
 #define RECORD_FIRST 1400 /* bytes; with its overhead within one packet */
 #define QUIET_MS 1000     /* without a write: then a burst begins anew */
+#define RECORD_BULK 4096  /* bytes; a longer one may well have a successor */
 
 enum tls_state { TLS_SHAKING, TLS_OPEN, TLS_FAILED };
 
@@ -267,6 +268,10 @@ tls_read(struct tls *t, char *p, size_t n)
 
 		if (r > 0) {
 			have += (size_t)r;
+			/* The end of what was said: the socket will tell of
+			 * more.  To ask it now costs as much as to read. */
+			if (r < RECORD_BULK && SSL_has_pending(t->ssl) != 1)
+				return (ssize_t)have;
 			continue;
 		}
 		if (have == 0)
