@@ -141,7 +141,9 @@ end(struct master *m)
 		m->next = NULL;
 		master_retire(m, next, seconds);
 	}
-	if (m->state == MASTER_STARTING)
+	/* Who waits for the start must not be told that it was one; else it
+	 * ends as it was told to, even if that comes early. */
+	if (m->state == MASTER_STARTING && m->report != -1)
 		m->status = EX_TEMPFAIL;
 	m->state = MASTER_ENDING;
 	uv_timer_stop(&m->deadline);

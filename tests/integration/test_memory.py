@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two thousand sessions at once on the default configuration."""
 
-import pathlib
-import re
 import selectors
 import socket
 
-from harness import TestCase, children, free_port
+from harness import TestCase, children, free_port, pss_kib
 from lineclient import Imap
 from pair import Perdition, sanitized
 
@@ -61,11 +59,6 @@ class LightServer:
                     tag = line.split(b" ")[0]
                     sock.sendall(b"* CAPABILITY IMAP4rev1\r\n" + tag
                                  + b" OK done\r\n")
-
-
-def pss_kib(pid):
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
 
 
 class Memory(TestCase):

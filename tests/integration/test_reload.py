@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from harness import wait_for
+from harness import children, wait_for
 from lineclient import Imap
 from pairtest import FRONT, TWO, PairTestCase
 
@@ -170,6 +170,15 @@ class Drain(PairTestCase):
         held.sock.settimeout(5)
         while held.sock.recv(4096):
             pass
+
+    def test_term_while_starting(self):
+        """Ports answer before the last role is ready; whoever ends it then
+        (systemctl stop) must not see a failure."""
+        front = self.perdition()
+        front.ready = lambda: children(front.pid)
+        self.start(front)
+        front.send_signal(signal.SIGTERM)
+        self.assertEqual(front.wait(), 0, front.tail())
 
     def test_log_file_is_opened_again(self):
         from pair import OWNER

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -184,6 +185,12 @@ def children(pid):
             if int(parent) == pid and state != "Z":
                 found.append(int(entry))
     return found + [g for c in found for g in children(c)]
+
+
+def pss_kib(pid):
+    """What the process holds, KiB; its share of what others hold too."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
 
 
 def alive(pid):
