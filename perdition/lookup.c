@@ -355,7 +355,8 @@ lookup_ask(struct lookup *l, const struct lookup_question *q, uint64_t now_ms,
 	struct ask k = { .l = l, .q = q, .a = a, .now_ms = now_ms };
 	struct slice user, server;
 
-	memset(a, 0, sizeof(*a));
+	/* Not the candidates, which are large; add_host() fills them. */
+	memset(a, 0, offsetof(struct lookup_answer, candidate));
 	a->id = q->id;
 	if (!find_domain(&k))
 		return;

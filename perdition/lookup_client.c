@@ -18,13 +18,14 @@
 #include "common/banned.h"
 
 #define QUESTIONS_MAX 16384u /* open at once in one worker */
-#define ANSWERS_A_TURN 64u   /* read before the sessions get their turn */
+#define PACKETS_A_TURN 64u   /* read before the sessions get their turn */
 #define SEND_AT_ONCE 16u
+#define PACKET_QUESTIONS 32u /* together, to a map that answers quickly */
 #define NONE UINT32_MAX
 
 struct question {
 	void *owner; /* NULL: the place is free */
-	char *text;  /* the packet, to send it again */
+	char *text;  /* as a packet holds it, to send it again */
 	uint32_t len;
 	uint32_t generation;
 	uint32_t next; /* in the free list, or in the queue to be sent */
@@ -40,6 +41,7 @@ struct lookup_client {
 	uint32_t free;       /* list of free places */
 	uint32_t open;       /* questions with an owner */
 	bool gone;           /* nobody will ever answer here */
+	bool quick;          /* the map; as the last answer said */
 	uint32_t head, tail; /* queue of those not sent yet */
 	uint32_t generation; /* of the next question; random at the start, so
 			      * that answers to a dead worker match nothing */
@@ -86,34 +88,53 @@ release(struct lookup_client *c, struct question *q)
 }
 
 static void
+take_answer(struct lookup_client *c, const struct lookup_answer *a)
+{
+	struct question *q = find(c, a->id);
+	void *owner;
+
+	if (q == NULL) /* forgotten, or answered twice */
+		return;
+	owner = q->owner;
+	release(c, q);
+	c->answered(owner, a);
+}
+
+static void
+take_packet(struct lookup_client *c, struct slice packet)
+{
+	struct msg_reader in;
+	bool sound;
+
+	msg_read_init(&in, packet);
+	sound = msg_get_u16(&in) == LOOKUP_ANSWER;
+	if (sound)
+		c->quick = msg_get_u8(&in) == 1;
+	while (sound && in.rest.n > 0) {
+		struct slice text = msg_get_slice(&in);
+
+		sound =
+		    !in.failed && lookup_answer_parse(text, &c->answer) == 0;
+		if (sound)
+			take_answer(c, &c->answer);
+	}
+	if (!sound)
+		log_event(LOG_ERR, "lookup-answer-malformed",
+		    LOG_U64("bytes", packet.n));
+}
+
+static void
 read_answers(struct lookup_client *c)
 {
-	struct lookup_answer *a = &c->answer;
-
-	for (unsigned int i = 0; i < ANSWERS_A_TURN; i++) {
+	for (unsigned int i = 0; i < PACKETS_A_TURN; i++) {
 		ssize_t r = msg_recv(c->fd, c->packet, sizeof(c->packet));
-		struct msg_reader in;
-		struct question *q;
-		void *owner;
 
 		if (r <= 0) {
 			/* The master is dead, and its lookup processes. */
 			c->gone = r == 0;
 			return;
 		}
-		msg_read_init(&in, slice_make(c->packet, (size_t)r));
-		if (msg_get_u16(&in) != LOOKUP_ANSWER ||
-		    lookup_answer_parse(in.rest, a) == -1) {
-			log_event(LOG_ERR, "lookup-answer-malformed",
-			    LOG_U64("bytes", (uint64_t)r));
-			continue;
-		}
-		q = find(c, a->id);
-		if (q == NULL) /* forgotten, or answered twice */
-			continue;
-		owner = q->owner;
-		release(c, q);
-		c->answered(owner, a);
+		take_packet(c, slice_make(c->packet, (size_t)r));
 		if (c->open == 0)
 			return;
 	}
@@ -222,37 +243,54 @@ dequeue(struct lookup_client *c)
 		release(c, q);
 }
 
-/* The next ones that somebody wants, each in a packet of its own, so that
- * they spread over the lookup processes.  How many there are. */
-static unsigned int
-gather(struct lookup_client *c, struct mmsghdr msg[], struct iovec iov[])
+/* The packets of one system call. */
+struct packets {
+	struct mmsghdr msg[SEND_AT_ONCE];
+	/* Of each: its type, then questions. */
+	struct iovec iov[SEND_AT_ONCE][1 + PACKET_QUESTIONS];
+	unsigned int n;
+};
+
+/*
+ * The next ones that somebody wants: each in a packet of its own, so that they
+ * spread over the lookup processes, or together where the map needs less time
+ * for all of them than a packet does.
+ */
+static void
+gather(struct lookup_client *c, struct packets *p)
 {
-	unsigned int n = 0;
+	static const uint16_t type = LOOKUP_ASK;
+	const unsigned int most = 1 + (c->quick ? PACKET_QUESTIONS : 1);
+	struct iovec *iov;
+	uint32_t i;
 
 	while (c->head != NONE && c->q[c->head].owner == NULL)
 		dequeue(c);
-	for (uint32_t i = c->head; i != NONE && n < SEND_AT_ONCE;
-	     i = c->q[i].next) {
-		if (c->q[i].owner == NULL)
-			break;
-		iov[n].iov_base = c->q[i].text;
-		iov[n].iov_len = c->q[i].len;
-		msg[n].msg_hdr =
-		    (struct msghdr){ .msg_iov = &iov[n], .msg_iovlen = 1 };
-		n++;
+	i = c->head;
+	for (p->n = 0; p->n < SEND_AT_ONCE; p->n++) {
+		size_t n = 0;
+
+		iov = p->iov[p->n];
+		iov[n++] =
+		    (struct iovec){ (void *)(uintptr_t)&type, sizeof(type) };
+		for (; i != NONE && c->q[i].owner != NULL && n < most;
+		     i = c->q[i].next)
+			iov[n++] = (struct iovec){ c->q[i].text, c->q[i].len };
+		if (n == 1)
+			return;
+		p->msg[p->n].msg_hdr =
+		    (struct msghdr){ .msg_iov = iov, .msg_iovlen = n };
 	}
-	return n;
 }
 
 static void
 send_queued(struct lookup_client *c)
 {
-	struct mmsghdr msg[SEND_AT_ONCE];
-	struct iovec iov[SEND_AT_ONCE];
-	unsigned int n;
+	struct packets p;
 
-	while ((n = gather(c, msg, iov)) > 0) {
-		int sent = sendmmsg(c->fd, msg, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (gather(c, &p); p.n > 0; gather(c, &p)) {
+		int sent =
+		    sendmmsg(c->fd, p.msg, p.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent == -1 && errno == EINTR)
 			continue;
@@ -260,9 +298,10 @@ send_queued(struct lookup_client *c)
 			return;
 		/* Nobody is there: the askers' time limits decide. */
 		if (sent == -1)
-			sent = (int)n;
-		while (sent-- > 0)
-			dequeue(c);
+			sent = (int)p.n;
+		for (int i = 0; i < sent; i++)
+			for (size_t n = p.msg[i].msg_hdr.msg_iovlen; n > 1; n--)
+				dequeue(c);
 	}
 	c->tail = NONE;
 }
@@ -284,7 +323,7 @@ uint64_t
 lookup_client_ask(
     struct lookup_client *c, struct lookup_question *question, void *owner)
 {
-	char text[2 + sizeof(*question) + 64];
+	char text[sizeof(*question) + 64];
 	struct msg_writer w;
 	struct question *q;
 	uint32_t i;
@@ -297,16 +336,15 @@ lookup_client_ask(
 	if (++c->generation == 0)
 		c->generation = 1; /* so that no id is 0 */
 	question->id = (uint64_t)c->generation << 32 | i;
-	msg_write_init(&w, text, sizeof(text));
-	msg_put_u16(&w, LOOKUP_ASK);
-	n = lookup_question_write(question, text + w.n, sizeof(text) - w.n);
+	n = lookup_question_write(question, text, sizeof(text));
 	if (n == -1)
 		return 0;
-	q->len = (uint32_t)w.n + (uint32_t)n;
+	q->len = (uint32_t)sizeof(uint32_t) + (uint32_t)n;
 	q->text = malloc(q->len);
 	if (q->text == NULL)
 		return 0;
-	memcpy(q->text, text, q->len);
+	msg_write_init(&w, q->text, q->len);
+	msg_put_slice(&w, slice_make(text, (size_t)n));
 	c->free = q->next;
 	q->owner = owner;
 	c->open++;

@@ -27,7 +27,8 @@
  * again or have given up. */
 #define SEND_WAIT_MS 1000
 #define LOG_RETRY_MS 100
-#define QUESTIONS_A_TURN 8 /* of one worker, before the next's */
+/* Below this, sending a packet costs more than answering a question. */
+#define QUICK_NS 50000
 
 struct role {
 	const struct config *config;
@@ -36,19 +37,24 @@ struct role {
 	int epoll;
 	unsigned int slots;
 	bool ended;
-	bool log_waits; /* some lines could not be handed on yet */
+	bool log_waits;   /* some lines could not be handed on yet */
+	uint64_t cost_ns; /* of a question, a moving average */
 	struct lookup_question question;
 	struct lookup_answer answer;
 	char packet[MSG_MAX];
+	char text[MSG_MAX];    /* one answer */
+	char answers[MSG_MAX]; /* the packet that is being made */
+	struct msg_writer out; /* into it */
+	unsigned int gathered; /* answers in it */
 };
 
 static uint64_t
-now_ms(void)
+now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static int
@@ -96,63 +102,130 @@ send_answer(int fd, struct slice packet)
 	return false;
 }
 
-/* False when the worker did not take it. */
-static bool
-answer(struct role *r, int fd)
-{
-	struct msg_writer w;
-	long n;
+/* --- answers ------------------------------------------------------------ */
 
-	lookup_ask(r->lookup, &r->question, now_ms(), &r->answer);
+static bool
+is_quick(const struct role *r)
+{
+	return r->cost_ns < QUICK_NS;
+}
+
+static void
+begin_answers(struct role *r)
+{
+	msg_write_init(&r->out, r->answers, sizeof(r->answers));
+	msg_put_u16(&r->out, LOOKUP_ANSWER);
+	msg_put_u8(&r->out, is_quick(r));
+	r->gathered = 0;
+}
+
+/* False when the worker did not take them. */
+static bool
+send_answers(struct role *r, int fd)
+{
+	return r->gathered == 0 ||
+	       send_answer(fd, slice_make(r->answers, r->out.n));
+}
+
+static void
+ask(struct role *r)
+{
+	uint64_t began = now_ns(), took;
+
+	lookup_ask(r->lookup, &r->question, began / 1000000, &r->answer);
+	took = now_ns() - began;
+	r->cost_ns = r->cost_ns - r->cost_ns / 8 + took / 8;
 	if (r->answer.status == LOOKUP_FAILED)
 		log_event(LOG_ERR, "lookup-failed",
 		    LOG_SLICE("user",
 			slice_make(r->question.user, r->question.user_len)),
 		    LOG_STR("why", r->answer.text));
-	msg_write_init(&w, r->packet, sizeof(r->packet));
-	msg_put_u16(&w, LOOKUP_ANSWER);
-	n = lookup_answer_write(
-	    &r->answer, r->packet + w.n, sizeof(r->packet) - w.n);
+}
+
+/* r->question, to the packet.  False when the worker takes none. */
+static bool
+answer(struct role *r, int fd)
+{
+	struct msg_writer before = r->out;
+	struct slice text;
+	long n;
+
+	ask(r);
+	n = lookup_answer_write(&r->answer, r->text, sizeof(r->text));
 	if (n == -1) { /* cannot be: every answer is sound and fits */
 		log_event(LOG_ERR, "lookup-answer-unsound");
 		return true;
 	}
-	return send_answer(fd, slice_make(r->packet, w.n + (size_t)n));
+	text = slice_make(r->text, (size_t)n);
+	msg_put_slice(&r->out, text);
+	if (r->out.failed) { /* the packet is full */
+		r->out = before;
+		if (!send_answers(r, fd))
+			return false;
+		begin_answers(r);
+		msg_put_slice(&r->out, text);
+	}
+	r->gathered++;
+	return true;
 }
 
-/* One question of a worker.  False when it is another's turn. */
+/* --- questions ---------------------------------------------------------- */
+
 static bool
-read_question(struct role *r, int fd)
+next_question(struct role *r, struct msg_reader *in)
+{
+	struct slice text = msg_get_slice(in);
+
+	return !in->failed && lookup_question_parse(text, &r->question) == 0 &&
+	       r->question.listener < r->config->listener_count;
+}
+
+static void
+answer_all(struct role *r, int fd, struct msg_reader *in)
+{
+	bool quick = is_quick(r);
+
+	begin_answers(r);
+	while (in->rest.n > 0) {
+		if (!next_question(r, in)) {
+			log_event(LOG_ERR, "lookup-question-malformed",
+			    LOG_U64("bytes", in->rest.n));
+			break;
+		}
+		if (!answer(r, fd))
+			return;
+		/* It has become slow: who was answered is not to wait. */
+		if (quick && !is_quick(r)) {
+			quick = false;
+			if (!send_answers(r, fd))
+				return;
+			begin_answers(r);
+		}
+	}
+	(void)send_answers(r, fd);
+}
+
+/* One packet of a worker; what waits there besides is reported again, after
+ * the others' turn. */
+static void
+read_questions(struct role *r, int fd)
 {
 	struct msg_reader in;
 	ssize_t n = msg_recv(fd, r->packet, sizeof(r->packet));
 
 	if (n == -1 && errno == EAGAIN) /* another lookup process took it */
-		return false;
+		return;
 	if (n == 0 || (n == -1 && errno != EMSGSIZE)) {
 		/* Nobody can ask there any more. */
 		epoll_ctl(r->epoll, EPOLL_CTL_DEL, fd, NULL);
-		return false;
+		return;
 	}
 	msg_read_init(&in, slice_make(r->packet, n < 0 ? 0 : (size_t)n));
-	if (msg_get_u16(&in) != LOOKUP_ASK ||
-	    lookup_question_parse(in.rest, &r->question) == -1 ||
-	    r->question.listener >= r->config->listener_count) {
+	if (msg_get_u16(&in) == LOOKUP_ASK)
+		answer_all(r, fd, &in);
+	else
 		log_event(
 		    LOG_ERR, "lookup-question-malformed", LOG_I64("bytes", n));
-		return true;
-	}
-	return answer(r, fd);
-}
-
-/* Some questions of one worker, so that none waits for another's many; one
- * that takes no answers is left at the first. */
-static void
-read_questions(struct role *r, int fd)
-{
-	for (int i = 0; i < QUESTIONS_A_TURN; i++)
-		if (!read_question(r, fd))
-			return;
 }
 
 static void
@@ -214,6 +287,7 @@ lookup_role_run(
 	if (r == NULL)
 		return err_set(err, ENOMEM, "out of memory");
 	r->epoll = -1;
+	r->cost_ns = 100 * QUICK_NS; /* until it has shown */
 	r->config = config;
 	r->slots = slots;
 	r->log = logq_open(ROLE_FD_LOG);

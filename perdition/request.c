@@ -10,6 +10,7 @@
 #include "perdition/request.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "common/slice.h"
@@ -113,7 +114,7 @@ lookup_question_parse(struct slice in, struct lookup_question *q)
 	struct msg_reader r;
 	bool ok;
 
-	memset(q, 0, sizeof(*q));
+	memset(q, 0, offsetof(struct lookup_question, user));
 	msg_read_init(&r, in);
 	q->id = msg_get_u64(&r);
 	q->listener = msg_get_u16(&r);
@@ -189,7 +190,8 @@ lookup_answer_parse(struct slice in, struct lookup_answer *a)
 	uint8_t status;
 	bool ok;
 
-	memset(a, 0, sizeof(*a));
+	/* Not the candidates, which are large: those that count are filled. */
+	memset(a, 0, offsetof(struct lookup_answer, candidate));
 	msg_read_init(&r, in);
 	a->id = msg_get_u64(&r);
 	status = msg_get_u8(&r);

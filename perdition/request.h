@@ -53,9 +53,11 @@ enum request_type {
 	CONTROL_FAILED, /* slice: why the role cannot start; it then exits */
 	CONTROL_WANT_ANNOUNCE, /* log: perdition-pbs is connected anew */
 
-	/* worker to lookup, lookup to worker */
-	LOOKUP_ASK,
-	LOOKUP_ANSWER,
+	LOOKUP_ASK,    /* worker to lookup: slices, each a question */
+	LOOKUP_ANSWER, /* lookup to worker: u8, 1 when the map answers so
+			  quickly that questions are better sent together than
+			  spread over the lookup processes; slices, each an
+			  answer */
 
 	/* any role to log: records of log_record until the packet's end */
 	LOG_BATCH,
@@ -118,8 +120,8 @@ struct lookup_answer {
 	struct lookup_candidate candidate[LOOKUP_CANDIDATES_MAX];
 };
 
-/* Encode after the u16 type; bytes written, or -1.  Decode strictly: 0, or
- * -1 with errno EBADMSG. */
+/* One slice of the packet: encode, bytes written, or -1; decode strictly, 0,
+ * or -1 with errno EBADMSG. */
 long lookup_question_write(
     const struct lookup_question *, char *out, size_t cap);
 int lookup_question_parse(struct slice, struct lookup_question *);

@@ -141,19 +141,39 @@ stop(uint16_t type, int which)
 	ck_assert_int_eq(exit_status(which), 0);
 }
 
-static size_t
-question(uint64_t id, const char *user, uint16_t listener_index)
+/* One more question in the packet that w writes. */
+static void
+put_question(struct msg_writer *w, uint64_t id, const char *user,
+    uint16_t listener_index)
 {
 	struct lookup_question q = { .id = id, .listener = listener_index };
-	uint16_t type = LOOKUP_ASK;
+	char text[1024];
 	long n;
 
 	q.user_len = strlen(user);
 	memcpy(q.user, user, q.user_len);
-	memcpy(packet, &type, sizeof(type));
-	n = lookup_question_write(&q, packet + 2, sizeof(packet) - 2);
+	n = lookup_question_write(&q, text, sizeof(text));
 	ck_assert_int_gt(n, 0);
-	return (size_t)n + 2;
+	msg_put_slice(w, slice_make(text, (size_t)n));
+}
+
+static struct msg_writer
+new_packet(void)
+{
+	struct msg_writer w;
+
+	msg_write_init(&w, packet, sizeof(packet));
+	msg_put_u16(&w, LOOKUP_ASK);
+	return w;
+}
+
+static size_t
+question(uint64_t id, const char *user, uint16_t listener_index)
+{
+	struct msg_writer w = new_packet();
+
+	put_question(&w, id, user, listener_index);
+	return w.n;
 }
 
 static void
@@ -164,19 +184,43 @@ ask(unsigned int slot, uint64_t id, const char *user)
 	ck_assert_int_eq(msg_send(worker[slot][0], slice_make(packet, n)), 0);
 }
 
+/* The next packet of answers; whether the map is called quick. */
+static bool
+receive_answers(unsigned int slot, struct msg_reader *r)
+{
+	ssize_t n = receive(worker[slot][0]);
+	uint8_t quick;
+
+	ck_assert_int_gt(n, 2);
+	msg_read_init(r, slice_make(packet, (size_t)n));
+	ck_assert_uint_eq(msg_get_u16(r), LOOKUP_ANSWER);
+	quick = msg_get_u8(r);
+	ck_assert_uint_le(quick, 1);
+	ck_assert_uint_gt(r->rest.n, 0);
+	return quick == 1;
+}
+
+static const struct lookup_answer *
+next_answer(struct msg_reader *r)
+{
+	static struct lookup_answer a;
+
+	ck_assert_int_eq(lookup_answer_parse(msg_get_slice(r), &a), 0);
+	ck_assert(!r->failed);
+	return &a;
+}
+
 static void
 expect_answer(unsigned int slot, uint64_t id, enum lookup_status status)
 {
-	static struct lookup_answer a;
+	const struct lookup_answer *a;
 	struct msg_reader r;
-	ssize_t n = receive(worker[slot][0]);
 
-	ck_assert_int_gt(n, 2);
-	msg_read_init(&r, slice_make(packet, (size_t)n));
-	ck_assert_uint_eq(msg_get_u16(&r), LOOKUP_ANSWER);
-	ck_assert_int_eq(lookup_answer_parse(r.rest, &a), 0);
-	ck_assert_uint_eq(a.id, id);
-	ck_assert_int_eq(a.status, status);
+	receive_answers(slot, &r);
+	a = next_answer(&r);
+	ck_assert_uint_eq(a->id, id);
+	ck_assert_int_eq(a->status, status);
+	ck_assert(msg_read_done(&r));
 }
 
 START_TEST(answers)
@@ -196,6 +240,63 @@ START_TEST(answers)
 	stop(CONTROL_STOP, 0);
 	/* What it had to say came by the log channel. */
 	ck_assert_int_gt(receive(logs[0]), 0);
+}
+END_TEST
+
+/* Many in one packet: all answered, in their order, in few packets; what is
+ * behind a malformed one is not. */
+START_TEST(many_in_one_packet)
+{
+	struct msg_writer w;
+	struct msg_reader r = { .rest = { NULL, 0 } };
+	unsigned int packets = 0;
+
+	start(0);
+	expect_control(CONTROL_READY);
+	w = new_packet();
+	for (uint64_t i = 0; i < 30; i++)
+		put_question(&w, i, i % 3 == 2 ? "nobody" : "bob", 0);
+	put_question(&w, 30, "bob", 1); /* there is no such listener */
+	put_question(&w, 31, "bob", 0);
+	ck_assert(!w.failed);
+	ck_assert_int_eq(msg_send(worker[0][0], slice_make(packet, w.n)), 0);
+	for (uint64_t i = 0; i < 30; i++) {
+		const struct lookup_answer *a;
+
+		if (r.rest.n == 0) {
+			receive_answers(0, &r);
+			packets++;
+		}
+		a = next_answer(&r);
+		ck_assert_uint_eq(a->id, i);
+		ck_assert_int_eq(
+		    a->status, i % 3 == 2 ? LOOKUP_NONE : LOOKUP_FOUND);
+	}
+	ck_assert(msg_read_done(&r));
+	ck_assert_uint_le(packets, 2);
+	ask(0, 99, "bob");
+	expect_answer(0, 99, LOOKUP_FOUND);
+	stop(CONTROL_STOP, 0);
+}
+END_TEST
+
+/* A map in a file answers sooner than a packet is sent, and is called so once
+ * it has shown that; not from the first question on. */
+START_TEST(a_quick_map)
+{
+	struct msg_reader r;
+	bool quick = false;
+
+	start(0);
+	expect_control(CONTROL_READY);
+	ask(0, 1, "bob");
+	ck_assert(!receive_answers(0, &r));
+	for (uint64_t i = 2; !quick; i++) {
+		ck_assert_uint_lt(i, 20000);
+		ask(0, i, "bob");
+		quick = receive_answers(0, &r);
+	}
+	stop(CONTROL_STOP, 0);
 }
 END_TEST
 
@@ -244,17 +345,14 @@ START_TEST(several_share_the_work)
 	for (uint64_t i = 0; i < 40; i++)
 		ask((unsigned int)i % SLOTS, i, "bob");
 	for (uint64_t i = 0; i < 40; i++) {
-		static struct lookup_answer a;
+		const struct lookup_answer *a;
 		struct msg_reader r;
-		ssize_t n = receive(worker[i % SLOTS][0]);
 
-		ck_assert_int_gt(n, 2);
-		msg_read_init(&r, slice_make(packet, (size_t)n));
-		msg_get_u16(&r);
-		ck_assert_int_eq(lookup_answer_parse(r.rest, &a), 0);
-		ck_assert_uint_lt(a.id, 40);
-		ck_assert(!seen[a.id]);
-		seen[a.id] = true;
+		receive_answers((unsigned int)i % SLOTS, &r);
+		a = next_answer(&r);
+		ck_assert_uint_lt(a->id, 40);
+		ck_assert(!seen[a->id]);
+		seen[a->id] = true;
 	}
 	/* The master is gone. */
 	close(control[0]);
@@ -305,6 +403,8 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, scratch_remove);
 	tcase_add_test(t, answers);
+	tcase_add_test(t, many_in_one_packet);
+	tcase_add_test(t, a_quick_map);
 	tcase_add_test(t, drain_ends_too);
 	tcase_add_test(t, hostile_packets);
 	tcase_add_test(t, several_share_the_work);
