@@ -10,6 +10,7 @@
 #ifndef PERDITION_LOOP_H
 #define PERDITION_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -31,6 +32,7 @@ struct loop_io {
 	struct loop_io *next; /* posted, or closed and to be told */
 	int fd;
 	uint8_t want, posted;
+	bool failed; /* told so, and no word of what is wanted since */
 };
 
 struct loop_timer {

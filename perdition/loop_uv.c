@@ -46,9 +46,12 @@ report(struct epoll_event *ev)
 	unsigned int e = 0;
 
 	if (ev->events & EPOLLERR) {
-		/* It would be reported again and again. */
-		loop_io_want(io, 0);
+		io->failed = true;
 		io->ready(io, LOOP_ERROR);
+		/* Nobody has dealt with it: it would be reported again and
+		 * again.  Mostly it is closed by now. */
+		if (io->failed && io->want != 0)
+			loop_io_want(io, 0);
 		return;
 	}
 	if (ev->events & (EPOLLIN | EPOLLHUP))
@@ -251,6 +254,7 @@ loop_io_open(struct loop *l, struct loop_io *io, int fd,
 	io->closed = NULL;
 	io->next = NULL;
 	io->want = io->posted = 0;
+	io->failed = false;
 	return 0;
 }
 
@@ -264,6 +268,7 @@ loop_io_want(struct loop_io *io, unsigned int events)
 		 : io->want == 0 ? EPOLL_CTL_ADD
 				 : EPOLL_CTL_MOD;
 
+	io->failed = false;
 	if (io->want == events)
 		return;
 	if (events & LOOP_READ)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What is posted to the loop is reported once, at the next turn, to those
- * who want it and are still there.
+ * who want it and are still there; an error once to those who ignore it.
  */
 #include "config.h"
 
@@ -22,6 +22,7 @@ struct side {
 	int pair[2];
 	unsigned int events, calls, closed;
 	struct side *post, *close; /* to be done when called */
+	bool want;                 /* goes on wanting to read, then */
 };
 
 static struct loop *loop;
@@ -47,6 +48,8 @@ on_ready(struct loop_io *io, unsigned int events)
 	if (s->close != NULL)
 		loop_io_close(&s->close->io, on_closed);
 	s->close = NULL;
+	if (s->want)
+		loop_io_want(&s->io, LOOP_READ);
 }
 
 static void
@@ -183,6 +186,25 @@ START_TEST(closed_before_the_turn)
 }
 END_TEST
 
+/* A socket error stays: who does nothing about it hears of it once, and the
+ * loop does not spin; who wants to read on is told again. */
+START_TEST(error)
+{
+	bool again = _i == 1;
+
+	side[0].want = again;
+	ck_assert_int_eq(write(side[0].pair[0], "x", 1), 1);
+	close(side[0].pair[1]); /* with a byte unread: a reset */
+	run_turns(5);
+	ck_assert_uint_eq(side[0].events, LOOP_ERROR);
+	if (again)
+		ck_assert_uint_gt(side[0].calls, 1);
+	else
+		ck_assert_uint_eq(side[0].calls, 1);
+	side[0].pair[1] = -1;
+}
+END_TEST
+
 int
 main(void)
 {
@@ -193,6 +215,7 @@ main(void)
 	tcase_add_test(t, only_what_is_wanted);
 	tcase_add_test(t, next_turn);
 	tcase_add_loop_test(t, closed, 0, 2);
+	tcase_add_loop_test(t, error, 0, 2);
 	tcase_add_loop_test(t, closed_before_the_turn, 0, IOS);
 	return check_run("loop", t);
 }
