@@ -196,8 +196,8 @@ next_candidate(struct session *s)
 
 	if (l->server != NULL)
 		s->listener->protocol->server_destroy(&l->server);
-	session_buf_return(s->env, &l->server_in);
-	session_buf_return(s->env, &l->server_out);
+	spares_buf_return(s->env->spares, &l->server_in);
+	spares_buf_return(s->env->spares, &l->server_out);
 	session_server_close(s);
 	loop_timer_stop(&s->timer);
 	/* The loop still holds the last socket's handle: EVENT_NEXT follows. */
@@ -265,8 +265,8 @@ connected(struct session *s)
 	}
 	session_timer(s, (uint64_t)s->env->config->server_timeout * 1000);
 	l->server = p->server_create(&who);
-	l->server_in = session_buf(s->env);
-	l->server_out = session_buf(s->env);
+	l->server_in = spares_buf(s->env->spares);
+	l->server_out = spares_buf(s->env->spares);
 	if (l->server == NULL && errno == EINVAL) {
 		/* The client's own words were checked when they came: it is the
 		 * map that gave a name which would be a command. */

@@ -30,7 +30,7 @@
 int
 dialogue_open(struct session *s)
 {
-	struct login *l = session_login(s->env);
+	struct login *l = spares_block(s->env->spares);
 
 	s->login = l;
 	if (l != NULL)
@@ -47,7 +47,7 @@ static struct buf *
 out_buf(struct session *s)
 {
 	if (s->login->out == NULL)
-		s->login->out = session_buf(s->env);
+		s->login->out = spares_buf(s->env->spares);
 	return s->login->out;
 }
 
@@ -70,7 +70,7 @@ flush(struct session *s)
 		buf_consume(l->out, (size_t)w);
 	}
 	if (buf_len(l->out) == 0)
-		session_buf_return(s->env, &l->out);
+		spares_buf_return(s->env->spares, &l->out);
 	return 0;
 }
 
@@ -322,7 +322,7 @@ begin_starttls(struct session *s)
 {
 	struct login *l = s->login;
 
-	session_buf_return(s->env, &l->in);
+	spares_buf_return(s->env->spares, &l->in);
 	command_timer(s);
 	return dialogue_starttls(s);
 }
@@ -369,7 +369,7 @@ run(struct session *s)
 	if (next == SESSION_TLS)
 		return begin_starttls(s);
 	if (l->in != NULL && buf_len(l->in) == 0)
-		session_buf_return(s->env, &l->in);
+		spares_buf_return(s->env->spares, &l->in);
 	if (flush(s) == -1)
 		return SESSION_CLOSED;
 	if (next == SESSION_COMMAND) {
@@ -391,7 +391,7 @@ read_more(struct session *s)
 	ssize_t r;
 
 	if (l->in == NULL)
-		l->in = session_buf(s->env);
+		l->in = spares_buf(s->env->spares);
 	if (l->in == NULL)
 		return -1;
 	n = buf_reserve(l->in, &room);

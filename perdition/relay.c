@@ -21,13 +21,15 @@
 #define LINGER_MS 60000 /* for the server to end after the client has */
 
 static struct identity *
-identity_create(const struct session *s)
+identity_create(struct session *s)
 {
 	const struct login *l = s->login;
 	char server[AUTH_SERVER_MAX], *p;
 	size_t server_len = session_server_text(s, server);
-	struct identity *id = malloc(
-	    sizeof(*id) + l->creds.user_len + l->creds.authz_len + server_len);
+	size_t n = sizeof(struct identity) + l->creds.user_len +
+		   l->creds.authz_len + server_len;
+	struct identity *id =
+	    n <= sizeof(s->room) ? &s->room.identity : malloc(n);
 
 	if (id == NULL)
 		return NULL;
@@ -97,7 +99,7 @@ relay_start(struct session *s)
 	enum bridge_state b;
 
 	if (l->out == NULL)
-		l->out = session_buf(s->env);
+		l->out = spares_buf(s->env->spares);
 	s->identity = identity_create(s);
 	if (s->identity == NULL || l->out == NULL)
 		return SESSION_CLOSED;

@@ -16,19 +16,10 @@
 
 #include "common/banned.h"
 
-#define SPARE_BUFS 256    /* kept for the next login; 16 KiB each */
-#define SPARE_LOGINS 64   /* the same */
 #define ANNOUNCE_STEP 256 /* sessions in one turn of the loop */
 #define SESSION_OF(p, member)                                                  \
 	((struct session *)(void *)((char *)(p)-offsetof(                      \
 	    struct session, member)))
-
-struct session_spares {
-	struct buf *buf[SPARE_BUFS];
-	size_t n;
-	struct login *login[SPARE_LOGINS];
-	size_t logins;
-};
 
 static void session_dispatch(struct session *, const struct event *);
 
@@ -56,58 +47,18 @@ static const struct {
 	[SESSION_CLOSED] = { "closed", closed_event },
 };
 
-/* --- buffers ------------------------------------------------------------ */
-
-struct buf *
-session_buf(struct session_env *env)
-{
-	if (env->spares->n > 0)
-		return env->spares->buf[--env->spares->n];
-	return buf_create(PROTOCOL_INPUT_MAX);
-}
-
-void
-session_buf_return(struct session_env *env, struct buf **bp)
-{
-	if (*bp == NULL)
-		return;
-	if (env->spares->n == SPARE_BUFS) {
-		buf_destroy(bp);
-		return;
-	}
-	buf_clear(*bp);
-	env->spares->buf[env->spares->n++] = *bp;
-	*bp = NULL;
-}
-
-struct login *
-session_login(struct session_env *env)
-{
-	if (env->spares->logins > 0)
-		return env->spares->login[--env->spares->logins];
-	return calloc(1, sizeof(struct login));
-}
-
-static void
-login_return(struct session_env *env, struct login **lp)
-{
-	secret_wipe(*lp, sizeof(**lp));
-	if (env->spares->logins == SPARE_LOGINS) {
-		free(*lp);
-	} else {
-		env->spares->login[env->spares->logins++] = *lp;
-	}
-	*lp = NULL;
-}
-
 /* --- life --------------------------------------------------------------- */
 
 int
 session_env_init(struct session_env *env)
 {
 	env->scratch = malloc(BRIDGE_PIECE);
-	env->spares = calloc(1, sizeof(*env->spares));
-	if (env->scratch == NULL || env->spares == NULL) {
+	env->sessions = slab_pool_create(sizeof(struct session));
+	env->spares =
+	    spares_create(env->loop, PROTOCOL_INPUT_MAX, sizeof(struct login));
+	if (env->scratch == NULL || env->sessions == NULL ||
+	    env->spares == NULL) {
+		session_env_stop(env);
 		session_env_clear(env);
 		return -1;
 	}
@@ -116,19 +67,20 @@ session_env_init(struct session_env *env)
 }
 
 void
-session_env_clear(struct session_env *env)
+session_env_stop(struct session_env *env)
 {
-	while (env->spares != NULL && env->spares->n > 0)
-		buf_destroy(&env->spares->buf[--env->spares->n]);
-	while (env->spares != NULL && env->spares->logins > 0)
-		free(env->spares->login[--env->spares->logins]);
-	free(env->spares);
-	env->spares = NULL;
-	free(env->scratch);
-	env->scratch = NULL;
+	spares_destroy(&env->spares);
 	if (env->announce_timer.fire != NULL)
 		loop_timer_close(&env->announce_timer, NULL);
 	env->announce_timer.fire = NULL;
+}
+
+void
+session_env_clear(struct session_env *env)
+{
+	slab_pool_destroy(&env->sessions);
+	free(env->scratch);
+	env->scratch = NULL;
 }
 
 void
@@ -146,8 +98,8 @@ session_attempt_clear(struct session *s)
 	credentials_clear(&l->creds);
 	if (l->server != NULL)
 		p->server_destroy(&l->server);
-	session_buf_return(s->env, &l->server_in);
-	session_buf_return(s->env, &l->server_out);
+	spares_buf_return(s->env->spares, &l->server_in);
+	spares_buf_return(s->env->spares, &l->server_out);
 	free(l->candidate);
 	l->candidate = NULL;
 	l->candidates = l->next = 0;
@@ -165,9 +117,10 @@ session_login_free(struct session *s)
 	session_attempt_clear(s);
 	if (l->client != NULL)
 		s->listener->protocol->client_destroy(&l->client);
-	session_buf_return(s->env, &l->in);
-	session_buf_return(s->env, &l->out);
-	login_return(s->env, &s->login);
+	spares_buf_return(s->env->spares, &l->in);
+	spares_buf_return(s->env->spares, &l->out);
+	spares_block_return(s->env->spares, s->login);
+	s->login = NULL;
 }
 
 static void
@@ -176,7 +129,7 @@ handle_gone(struct session *s, unsigned int handle)
 	s->handles &= ~handle;
 	if (s->state == SESSION_CLOSED) {
 		if (s->handles == 0)
-			free(s);
+			slab_free(s->env->sessions, s);
 		return;
 	}
 	if (handle == SESSION_HANDLE_SERVER && s->state == SESSION_CONNECT)
@@ -235,7 +188,8 @@ session_end(struct session *s)
 	session_log_close(s);
 	session_login_free(s);
 	bridge_clear(&s->bridge);
-	free(s->identity);
+	if (s->identity != &s->room.identity)
+		free(s->identity);
 	s->identity = NULL;
 	unlink_session(s);
 	session_server_close(s);
@@ -370,7 +324,7 @@ void
 session_start(struct session_env *env, size_t listener, int fd,
     const struct addr *client, const struct addr *local)
 {
-	struct session *s = calloc(1, sizeof(*s));
+	struct session *s = slab_alloc(env->sessions);
 
 	if (s == NULL) {
 		log_event(LOG_ERR, "out-of-memory", LOG_STR("what", "session"));
@@ -386,7 +340,7 @@ session_start(struct session_env *env, size_t listener, int fd,
 	s->began = loop_now(env->loop);
 	if (conn_open(env->loop, &s->client, fd, client_ready) == -1) {
 		log_event(LOG_ERR, "out-of-memory", LOG_STR("what", "socket"));
-		free(s);
+		slab_free(env->sessions, s);
 		return;
 	}
 	loop_timer_open(env->loop, &s->timer, timer_fire);

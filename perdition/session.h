@@ -23,7 +23,8 @@
 struct session;
 struct tls_listen;
 struct tls_outgoing;
-struct session_spares; /* buffers between two uses */
+struct slab_pool;
+struct spares;
 
 /* What all sessions of one worker share; owned by the worker. */
 struct session_env {
@@ -43,8 +44,9 @@ struct session_env {
 	void (*ended)(struct session_env *); /* after each session's end */
 
 	/* The sessions' own: */
-	char *scratch; /* BRIDGE_PIECE bytes */
-	struct session_spares *spares;
+	char *scratch;              /* BRIDGE_PIECE bytes */
+	struct slab_pool *sessions; /* their memory */
+	struct spares *spares;
 	struct session *first; /* all living sessions */
 	size_t count;
 	struct session *announce; /* next to be announced, or NULL */
@@ -54,7 +56,10 @@ struct session_env {
 
 /* 0, or -1 with errno.  The fields above "own" are set by the caller. */
 int session_env_init(struct session_env *);
-void session_env_clear(struct session_env *); /* no session may be left */
+/* Before the loop ends, when every session has been told to... */
+void session_env_stop(struct session_env *);
+/* ...and after it: until then their handles hold them. */
+void session_env_clear(struct session_env *);
 
 /*
  * Greet a client, or turn it away when a limit is reached.  Takes fd.

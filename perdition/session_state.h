@@ -12,6 +12,8 @@
 #include "perdition/bridge.h"
 #include "perdition/conn.h"
 #include "perdition/session.h"
+#include "perdition/slab.h"
+#include "perdition/spares.h"
 
 enum session_state {
 	SESSION_TLS,        /* the client's handshake */
@@ -85,6 +87,9 @@ struct identity {
 	char bytes[];       /* user, authz, server */
 };
 
+/* Enough for most, so that a session is one piece of memory. */
+#define IDENTITY_ROOM 72
+
 #define SESSION_HANDLE_CLIENT 1u
 #define SESSION_HANDLE_SERVER 2u
 #define SESSION_HANDLE_TIMER 4u
@@ -107,13 +112,14 @@ struct session {
 	struct login *login;   /* NULL once in relay */
 	struct identity *identity;
 	struct bridge bridge;
+	union { /* of the identity, unless it is longer */
+		struct identity identity;
+		char bytes[IDENTITY_ROOM];
+	} room;
 };
 
 /* --- session.c ---------------------------------------------------------- */
 
-struct buf *session_buf(struct session_env *);     /* empty; NULL with errno */
-struct login *session_login(struct session_env *); /* all zero; NULL */
-void session_buf_return(struct session_env *, struct buf **);
 /* The login is over, well or not: wipes what belonged to this attempt. */
 void session_attempt_clear(struct session *);
 void session_server_close(struct session *);

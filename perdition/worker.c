@@ -479,7 +479,7 @@ clear(struct worker *w)
 	if (env->loop != NULL) {
 		stop_accepting(w);
 		session_end_all(env);
-		session_env_clear(env);
+		session_env_stop(env);
 		lookup_client_destroy(&env->lookup);
 		if (w->has_control) {
 			loop_io_want(&w->control, 0);
@@ -490,6 +490,7 @@ clear(struct worker *w)
 		if (env->log != NULL)
 			logq_close(&env->log);
 		loop_destroy(&env->loop);
+		session_env_clear(env);
 	}
 	close_tls(w);
 	free(w->sockets);

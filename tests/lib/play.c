@@ -444,9 +444,10 @@ play_destroy(struct play **pp)
 	loop_fake_settle(p->env.loop);
 	ck_assert_uint_eq(p->env.count, 0);
 	ck_assert_uint_eq(shared_sessions(p->env.shared), 0);
-	session_env_clear(&p->env);
+	session_env_stop(&p->env);
 	loop_fake_settle(p->env.loop);
 	loop_destroy(&p->env.loop);
+	session_env_clear(&p->env);
 	close(p->log[0]);
 	logq_close(&p->env.log);
 	close(p->log[1]);
