@@ -195,6 +195,7 @@ session_end(struct session *s)
 	session_server_close(s);
 	conn_close(&s->client, client_gone);
 	loop_timer_close(&s->timer, timer_gone);
+	spares_freed(env->spares);
 	env->ended(env);
 }
 

@@ -16,7 +16,7 @@
 
 #define SHELF_MAX 256 /* of a kind; the rest is freed at once */
 #define WATCH_MS 1000 /* unused for so long: not needed */
-#define STORM 64      /* so many freed at once: holes in the heap, too */
+#define STORM 64      /* so many freed between two looks: holes in the heap */
 
 /* The last one that was put there is the next to be taken. */
 struct shelf {
@@ -30,6 +30,7 @@ struct spares {
 	struct loop_timer timer; /* first: it outlives the rest */
 	struct shelf bufs, blocks;
 	size_t buf_size, block_size;
+	size_t freed; /* by others, since the last look */
 	bool watching;
 };
 
@@ -82,15 +83,15 @@ static void
 look(struct loop_timer *t)
 {
 	struct spares *s = (struct spares *)t;
-	size_t before = spares_count(s), dropped;
+	size_t freed = s->freed + s->bufs.low + s->blocks.low;
 
 	drop(&s->bufs, s->bufs.low, free_buf);
 	drop(&s->blocks, s->blocks.low, free);
-	dropped = before - spares_count(s);
-	s->watching = dropped < before;
+	s->freed = 0;
+	s->watching = spares_count(s) > 0;
 	if (s->watching)
 		loop_timer_start(&s->timer, WATCH_MS);
-	if (!s->watching || dropped >= STORM)
+	if (!s->watching || freed >= STORM)
 		(void)malloc_trim(0);
 }
 
@@ -154,6 +155,13 @@ spares_buf_return(struct spares *s, struct buf **bp)
 	if (!put(&s->bufs, *bp))
 		buf_destroy(bp);
 	*bp = NULL;
+	watch(s);
+}
+
+void
+spares_freed(struct spares *s)
+{
+	s->freed++;
 	watch(s);
 }
 

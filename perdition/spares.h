@@ -25,6 +25,10 @@ void spares_buf_return(struct spares *, struct buf **); /* wipes; NULL: none */
 void *spares_block(struct spares *);                    /* zeroed; NULL */
 void spares_block_return(struct spares *, void *);      /* wipes */
 
+/* Something else was freed, a session say: once much was, or all is quiet, the
+ * heap gives back what it can. */
+void spares_freed(struct spares *);
+
 /* How many lie there now, of both kinds. */
 size_t spares_count(const struct spares *);
 

@@ -69,7 +69,9 @@ set_dh(SSL_CTX *ctx, BIO *bio)
 
 	if (dh == NULL)
 		return -1;
-	if (SSL_CTX_set0_tmp_dh_pkey(ctx, dh) == 1)
+	/* Parameters of curves are read as well, and would be taken. */
+	if ((EVP_PKEY_is_a(dh, "DH") || EVP_PKEY_is_a(dh, "DHX")) &&
+	    SSL_CTX_set0_tmp_dh_pkey(ctx, dh) == 1)
 		return 0;
 	EVP_PKEY_free(dh);
 	return -1;

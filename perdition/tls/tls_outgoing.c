@@ -137,7 +137,7 @@ set_up(struct tls_outgoing *o, SSL *ssl, const char *host, const char *alpn,
 	SSL_SESSION *session;
 	struct addr a;
 
-	if (tls_verify_name(o->config, ssl, host, err) == -1)
+	if (tls_verify_name(ssl, host, err) == -1)
 		return -1;
 	/* Not for addresses (RFC 6066 section 3). */
 	if (addr_parse_ip(slice_str(host), &a) == -1 &&

@@ -35,6 +35,10 @@ static const struct {
 	    FIELD(ssl_cert_accept_expired) },
 	{ X509_V_ERR_CERT_NOT_YET_VALID, "ssl_cert_accept_not_yet_valid",
 	    FIELD(ssl_cert_accept_not_yet_valid) },
+	{ X509_V_ERR_HOSTNAME_MISMATCH, "ssl_no_cn_verify",
+	    FIELD(ssl_no_cn_verify) },
+	{ X509_V_ERR_IP_ADDRESS_MISMATCH, "ssl_no_cn_verify",
+	    FIELD(ssl_no_cn_verify) },
 };
 
 /* --- the store ---------------------------------------------------------- */
@@ -130,6 +134,21 @@ subject_of(X509 *cert, char *out, size_t cap)
 	BIO_free(bio);
 }
 
+/* What the real-server is called, or which of our names a client wants. */
+static void
+server_of(SSL *ssl, char *out, size_t cap)
+{
+	char *ip = NULL;
+
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+	/* A server that is known by its address is asked for no name. */
+	ip = X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(ssl));
+#endif
+	snprintf(
+	    out, cap, "%s", ip != NULL ? ip : tls_server_name(tls_of(ssl)));
+	OPENSSL_free(ip);
+}
+
 static int
 callback(int ok, X509_STORE_CTX *store)
 {
@@ -139,7 +158,7 @@ callback(int ok, X509_STORE_CTX *store)
 	const struct config *c = tls_side(t)->config;
 	int error = X509_STORE_CTX_get_error(store);
 	const char *why = X509_verify_cert_error_string(error), *option;
-	char subject[160], text[400];
+	char subject[160], server[256], text[400];
 
 	if (ok == 1)
 		return 1;
@@ -147,10 +166,10 @@ callback(int ok, X509_STORE_CTX *store)
 	    X509_STORE_CTX_get_current_cert(store), subject, sizeof(subject));
 	option = lets_pass(c, SSL_is_server(ssl) == 1, error);
 	if (option != NULL) {
+		server_of(ssl, server, sizeof(server));
 		log_event(LOG_NOTICE, "certificate-accepted",
 		    LOG_STR("option", option), LOG_STR("why", why),
-		    LOG_STR("subject", subject),
-		    LOG_STR("server", tls_server_name(t)));
+		    LOG_STR("subject", subject), LOG_STR("server", server));
 		/* The error stays the result: tls_peer_user() trusts nothing
 		 * that was only let pass. */
 		return 1;
@@ -194,14 +213,11 @@ set_ip(X509_VERIFY_PARAM *param, const struct addr *a)
 }
 
 int
-tls_verify_name(
-    const struct config *c, SSL *ssl, const char *host, struct err *err)
+tls_verify_name(SSL *ssl, const char *host, struct err *err)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	struct addr a;
 
-	if (c->ssl_no_cert_verify || c->ssl_no_cn_verify)
-		return 0;
 	X509_VERIFY_PARAM_set_hostflags(
 	    param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	if (addr_parse_ip(slice_str(host), &a) == 0) {

@@ -35,9 +35,12 @@ X509_STORE *tls_verify_store(
 void tls_verify_server(const struct config *, SSL_CTX *ctx);
 void tls_verify_client(const struct config *, SSL *ssl, enum client_cert_mode);
 
-/* The name that the certificate must be for: a host name or an IP address.
- * 0, or -1 with err. */
-int tls_verify_name(
-    const struct config *, SSL *ssl, const char *host, struct err *);
+/*
+ * The name that the certificate must be for: a host name or an IP address
+ * (RFC 6125, RFC 7817 section 3: DNS-ID, with a wildcard as the whole leftmost
+ * label; CN-ID only when there is no DNS-ID, and never for an address).
+ * 0, or -1 with err.
+ */
+int tls_verify_name(SSL *, const char *host, struct err *);
 
 #endif

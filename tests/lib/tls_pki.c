@@ -39,8 +39,8 @@ extend(X509 *cert, int nid, const char *value)
 }
 
 static X509 *
-make_cert(EVP_PKEY *key, const char *cn, X509_NAME *issuer, EVP_PKEY *signer,
-    long from, long until)
+make_cert(EVP_PKEY *key, const char *cn, const char *san, X509_NAME *issuer,
+    EVP_PKEY *signer, long from, long until)
 {
 	static long serial = 1;
 	X509 *cert = X509_new();
@@ -58,10 +58,7 @@ make_cert(EVP_PKEY *key, const char *cn, X509_NAME *issuer, EVP_PKEY *signer,
 		char ca[] = "critical,CA:TRUE";
 
 		extend(cert, NID_basic_constraints, ca);
-	} else {
-		char san[300];
-
-		snprintf(san, sizeof(san), "DNS:%s", cn);
+	} else if (san != NULL) {
 		extend(cert, NID_subject_alt_name, san);
 	}
 	ck_assert_int_gt(
@@ -74,7 +71,7 @@ pki_authority(const char *name)
 {
 	struct pki_pair p = { .key = make_key() };
 
-	p.cert = make_cert(p.key, name, NULL, NULL, -3600, 86400);
+	p.cert = make_cert(p.key, name, NULL, NULL, NULL, -3600, 86400);
 	return p;
 }
 
@@ -82,10 +79,21 @@ struct pki_pair
 pki_issue(
     const struct pki_pair *authority, const char *dns, long from, long until)
 {
+	char san[300];
+
+	snprintf(san, sizeof(san), "DNS:%s", dns);
+	return pki_issue_names(authority, dns, san, from, until);
+}
+
+struct pki_pair
+pki_issue_names(const struct pki_pair *authority, const char *cn,
+    const char *san, long from, long until)
+{
 	struct pki_pair p = { .key = make_key() };
 
-	p.cert = make_cert(p.key, dns, X509_get_subject_name(authority->cert),
-	    authority->key, from, until);
+	p.cert =
+	    make_cert(p.key, cn, san, X509_get_subject_name(authority->cert),
+		authority->key, from, until);
 	return p;
 }
 

@@ -20,6 +20,9 @@ struct pki_pair pki_authority(const char *name);
 /* dns: its one name.  from, until: seconds from now. */
 struct pki_pair pki_issue(
     const struct pki_pair *authority, const char *dns, long from, long until);
+/* san: as in openssl's configuration, "DNS:a,IP:::1"; NULL: none. */
+struct pki_pair pki_issue_names(const struct pki_pair *authority,
+    const char *cn, const char *san, long from, long until);
 void pki_clear(struct pki_pair *);
 
 /* The pair as one of the default ones of a bundle "keys". */
