@@ -3,9 +3,12 @@
 with its reason in the log, no password reaches the server, and just the
 option for it lets it pass."""
 
+import contextlib
+import re
 import ssl
 
 from fakeserver import imap_server, pop3_server
+from harness import wait_for
 from pki import Authority, self_signed
 from tlstest import TlsTestCase
 
@@ -28,6 +31,25 @@ def starttls_imap(context, seen):
         peer.start_tls(context)
         quiet = Unheard(peer)
         after(quiet)
+    return script
+
+
+def stls_pop3(context, seen):
+    """The same for POP3."""
+    after = pop3_server(note=seen)
+
+    def script(peer):
+        peer.send("+OK ready\r\n")
+        while True:
+            line = peer.line().upper()
+            seen.append(line)
+            if line == b"STLS":
+                break
+            peer.send(b"+OK\r\nSTLS\r\nUSER\r\n.\r\n" if line == b"CAPA"
+                      else b"-ERR first TLS\r\n")
+        peer.send("+OK begin\r\n")
+        peer.start_tls(context)
+        after(Unheard(peer))
     return script
 
 
@@ -89,57 +111,80 @@ class Verify(TlsTestCase):
             "revoked": (revoked, "certificate revoked", "ssl_no_cert_verify"),
         }
 
-    def back(self, pair, mode, seen):
+    def back(self, pair, mode, seen, proto="imap4"):
         context = self.server_context(pair)
-        script = implicit(context, imap_server(note=seen)) \
-            if mode == "implicit" else starttls_imap(context, seen)
+        if mode == "implicit":
+            script = implicit(context, (imap_server if proto == "imap4"
+                                        else pop3_server)(note=seen))
+        else:
+            script = (starttls_imap if proto == "imap4"
+                      else stls_pop3)(context, seen)
         return self.server(script, host=BACK)
 
     def logins(self, client):
         return client.login("alice", "sesame")[0]
 
-    def test_refused_and_loosened(self):
-        for name, (pair, reason, option) in self.kinds().items():
-            for mode in ("implicit", "starttls"):
-                with self.subTest(name, mode=mode):
+    def no_password(self, seen):
+        self.assertEqual([x for x in seen if b"sesame" in x or re.match(
+            rb"LOGIN|AUTH|USER|PASS|APOP", x.upper())], [])
+
+    def test_refused(self):
+        """Each kind, either protocol, however TLS begins: a temporary failure
+        with its reason in the log, and never on in clear."""
+        popmap, cases = [], []
+        for name, (pair, reason, _) in self.kinds().items():
+            for mode in ("implicit", "starttls", "starttls_optional"):
+                for proto in ("imap4", "pop3"):
                     seen = []
-                    server = self.back(pair, mode, seen)
-                    values = {"outgoing_server": f"{server.address}?tls={mode}"}
-                    if name == "revoked":
-                        values["ssl_outgoing_crl_file"] = self.authority.crl()
-                    self.start_front([("imap4", "tls=none")], values)
+                    server = self.back(pair, mode, seen, proto)
+                    user = f"user{len(cases)}"
+                    popmap.append(f"^{user}$: {server.address}?tls={mode}\n")
+                    cases.append((name, mode, proto, user, server, reason,
+                                  seen))
+        self.start_front([("imap4", "tls=none"), ("pop3", "tls=none")],
+                         {"ssl_outgoing_crl_file": self.authority.crl()},
+                         "".join(popmap))
+        for name, mode, proto, user, server, reason, seen in cases:
+            with self.subTest(name, mode=mode, proto=proto):
+                if proto == "imap4":
                     client = self.imap()
-                    self.assertRegex(self.logins(client),
+                    self.assertRegex(client.login(user, "sesame")[0],
                                      rb"^NO \[UNAVAILABLE\] ")
-                    line = self.front.wait_log("event=server-failed")[0]
-                    self.assertIn(reason, line)
-                    self.assertEqual(
-                        [x for x in seen if b"LOGIN" in x.upper()
-                         or b"sesame" in x], [])
                     # It is free to try again.
                     self.assertRegex(client.command("NOOP")[0], rb"^OK")
-                    self.stop_front()
-                    values[option] = True
+                else:
+                    client = self.pop3(1)
+                    self.assertRegex(client.login(user, "sesame"),
+                                     rb"^-ERR \[SYS/TEMP\] ")
+                    self.assertRegex(client.command("NOOP"), rb"^(\+OK|-ERR)")
+                lines = [x for x in self.front.wait_log(server.address)
+                         if "event=server-failed" in x]
+                self.assertEqual(len(lines), 1)
+                self.assertIn(reason, lines[0])
+                self.no_password(seen)
+        self.assertNotIn("sesame", self.front.output())
+
+    def test_loosened(self):
+        """Just the option for it lets it pass, and says so."""
+        for name, (pair, _, option) in self.kinds().items():
+            for mode in ("implicit", "starttls"):
+                with self.subTest(name, mode=mode):
+                    server = self.back(pair, mode, [])
+                    values = {"outgoing_server": f"{server.address}?tls={mode}",
+                              option: True}
+                    if name == "revoked":
+                        values["ssl_outgoing_crl_file"] = self.authority.crl()
                     self.start_front([("imap4", "tls=none")], values)
                     self.assertRegex(self.logins(self.imap()), rb"^OK ")
                     loose = [x for x in self.front.log_lines(option)
                              if "event=config" in x]
                     self.assertEqual(len(loose), 1)
+                    for line in self.front.wait_log(
+                            "event=certificate-accepted"):
+                        self.assertIn(f"option={option} ", line)
+                        self.assertIn(f"server={BACK}", line)
                     self.assertNotIn("sesame", self.front.output())
-                    if option != "ssl_no_cn_verify":
-                        self.front.wait_log("event=certificate-accepted")
                     self.stop_front()
-                    server.close()
-
-    def test_pop3(self):
-        pair = self.authority.issue("expired", [BACK], start=-9, end=-2)
-        server = self.server(implicit(self.server_context(pair),
-                                      pop3_server()), host=BACK)
-        self.start_front([("pop3", "")], {
-            "outgoing_server": f"pop3s://{server.address}"})
-        self.assertRegex(self.pop3().login("alice", "sesame"),
-                         rb"^-ERR \[SYS/TEMP\] ")
-        self.front.wait_log("certificate has expired")
 
     def test_one_option_lets_one_thing_pass(self):
         """Expired and of the wrong name: one option for one of them is not
@@ -175,60 +220,166 @@ class Verify(TlsTestCase):
     def test_pinned(self):
         """A server's own certificate, named in ssl_ca_file, is trusted."""
         pair = self_signed(self.dir / "pinned", [BACK])
-        server = self.back(pair, "implicit", [])
-        self.start_front([("imap4", "")], {
-            "outgoing_server": f"imaps://{server.address}",
-            "ssl_ca_file": pair.cert})
-        self.assertRegex(self.logins(self.imap()), rb"^OK ")
+        for mode in ("implicit", "starttls"):
+            server = self.back(pair, mode, [])
+            self.start_front([("imap4", "tls=none")], {
+                "outgoing_server": f"{server.address}?tls={mode}",
+                "ssl_ca_file": pair.cert})
+            self.assertRegex(self.logins(self.imap()), rb"^OK ")
+            self.stop_front()
 
     def test_name(self):
-        """A server that is named by a name is asked for by it (SNI), and must
-        be it."""
-        asked = []
+        """A server that is named by a name is asked for by it (SNI) and for
+        its protocol (ALPN), and must be it; an address is no name to ask for
+        (RFC 6066)."""
+        asked, chosen = [], []
         context = self.server_context(
-            self.authority.issue("named", ["localhost"]))
+            self.authority.issue("named", ["localhost", BACK]))
         context.sni_callback = lambda sock, name, ctx: asked.append(name)
-        server = self.server(implicit(context, imap_server()))
-        self.start_front([("imap4", "")], {
-            "outgoing_server": f"imaps://localhost:{server.port}"})
-        self.assertRegex(self.logins(self.imap()), rb"^OK ")
-        self.assertEqual(asked, ["localhost"])
+
+        def noting(make):
+            def script(peer):
+                make(peer)
+                chosen.append(peer.sock.selected_alpn_protocol())
+            return script
+        for proto, alpn in (("imap4", "imap"), ("pop3", "pop3")):
+            for mode in ("implicit", "starttls"):
+                for host, name in (("localhost", "localhost"), (BACK, None)):
+                    with self.subTest(proto, mode=mode, host=host):
+                        asked.clear()
+                        chosen.clear()
+                        context.set_alpn_protocols(["h2", alpn])
+                        after = imap_server() if proto == "imap4" \
+                            else pop3_server()
+                        server = self.server(noting(
+                            implicit(context, self.until_login(after))
+                            if mode == "implicit" else self.until_login(
+                                (starttls_imap if proto == "imap4"
+                                 else stls_pop3)(context, []))),
+                            host="127.0.0.1" if name else BACK)
+                        self.start_front([(proto, "tls=none")], {
+                            "outgoing_server":
+                                f"{host}:{server.port}?tls={mode}"})
+                        if proto == "imap4":
+                            self.assertRegex(self.logins(self.imap()),
+                                             rb"^OK ")
+                        else:
+                            self.assertRegex(
+                                self.pop3().login("alice", "sesame"), rb"^\+OK")
+                        self.stop_front()
+                        self.assertEqual(asked, [name])
+                        wait_for("the script's end", lambda: chosen)
+                        self.assertEqual(chosen, [alpn])
+
+    def until_login(self, script):
+        """Its end is no error."""
+        def wrapped(peer):
+            with contextlib.suppress(EOFError, OSError):
+                script(peer)
+        return wrapped
 
     def test_resumption(self):
-        """A session with the same real-server is resumed."""
+        """A session with the same real-server is resumed, however TLS
+        begins."""
         for maximum in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            with self.subTest(maximum):
-                resumed = []
-                context = self.server_context(
-                    self.authority.issue("resume", [BACK]), maximum)
+            for mode in ("implicit", "starttls"):
+                with self.subTest(maximum, mode=mode):
+                    self.resumes(maximum, mode)
 
-                def script(peer, context=context, resumed=resumed):
-                    peer.start_tls(context)
-                    resumed.append(peer.sock.session_reused)
-                    imap_server()(peer)
-                server = self.server(script, host=BACK)
-                self.start_front([("imap4", "")], {
-                    "outgoing_server": f"imaps://{server.address}",
-                    "workers": 1})
-                for _ in range(4):
-                    client = self.imap()
-                    self.assertRegex(self.logins(client), rb"^OK ")
-                    client.command("LOGOUT")
-                self.assertEqual(resumed, [False, True, True, True])
-                self.stop_front()
+    def resumes(self, maximum, mode):
+        resumed = []
+        context = self.server_context(
+            self.authority.issue("resume", [BACK]), maximum)
+
+        def noting(peer):
+            serve = peer.start_tls
+
+            def start_tls(context):
+                serve(context)
+                resumed.append(peer.sock.session_reused)
+            peer.start_tls = start_tls
+            (implicit(context, imap_server()) if mode == "implicit"
+             else starttls_imap(context, []))(peer)
+        server = self.server(noting, host=BACK)
+        self.start_front([("imap4", "tls=none")], {
+            "outgoing_server": f"{server.address}?tls={mode}", "workers": 1})
+        for _ in range(4):
+            client = self.imap()
+            self.assertRegex(self.logins(client), rb"^OK ")
+            client.command("LOGOUT")
+        self.assertEqual(resumed, [False, True, True, True])
+        self.stop_front()
 
     def test_versions(self):
-        """Nothing below TLS 1.2, unless it is asked for."""
+        """Nothing below TLS 1.2, unless it is asked for; nothing above what
+        is asked for."""
         pair = self.authority.issue("old", [BACK])
-        context = self.server_context(pair)
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-        context.set_ciphers("DEFAULT@SECLEVEL=0")
-        for values, status in (
-                ({}, rb"^NO \[UNAVAILABLE\] "),
-                ({"ssl_outgoing_min_proto_version": "tlsv1"}, rb"^OK ")):
-            server = self.server(implicit(context, imap_server()), host=BACK)
-            self.start_front([("imap4", "")], {
-                "outgoing_server": f"imaps://{server.address}", **values})
-            self.assertRegex(self.logins(self.imap()), status)
+        old = self.server_context(pair)
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("DEFAULT@SECLEVEL=0")
+        new = self.server_context(pair)
+        new.minimum_version = ssl.TLSVersion.TLSv1_3
+        good, bad = rb"^OK ", rb"^NO \[UNAVAILABLE\] "
+        for context, values, status in (
+                (old, {}, bad),
+                (old, {"ssl_outgoing_min_proto_version": "tlsv1"}, good),
+                (new, {}, good),
+                (new, {"ssl_outgoing_max_proto_version": "tlsv1.2"}, bad)):
+            for mode in ("implicit", "starttls"):
+                with self.subTest(values, mode=mode):
+                    server = self.server(
+                        implicit(context, imap_server())
+                        if mode == "implicit" else starttls_imap(context, []),
+                        host=BACK)
+                    self.start_front([("imap4", "tls=none")], {
+                        "outgoing_server": f"{server.address}?tls={mode}",
+                        **values})
+                    self.assertRegex(self.logins(self.imap()), status)
+                    self.stop_front()
+
+    def test_ciphers(self):
+        """ssl_outgoing_ciphers, of either version."""
+        context = self.server_context(self.authority.issue("ciphers", [BACK]))
+        got = []
+
+        def script(peer):
+            peer.start_tls(context)
+            got.append(peer.sock.cipher()[0])
+            imap_server()(peer)
+        server = self.server(script, host=BACK)
+        for name, version in (("TLS_CHACHA20_POLY1305_SHA256", "tlsv1.3"),
+                              ("ECDHE-ECDSA-AES256-GCM-SHA384", "tlsv1.2")):
+            self.start_front([("imap4", "tls=none")], {
+                "outgoing_server": f"{server.address}?tls=implicit",
+                "ssl_outgoing_ciphers": name,
+                "ssl_outgoing_max_proto_version": version})
+            self.assertRegex(self.logins(self.imap()), rb"^OK ")
+            self.assertEqual(got.pop(), name)
             self.stop_front()
+
+    def test_chain(self):
+        """Authorities in a directory (ssl_ca_path); how long a chain may be
+        (ssl_cert_verify_depth)."""
+        between = self.authority.issue("between", cn="Between", ca=True)
+        below = Authority(self.dir / "below", "Between",
+                          own=(between.cert, between.key))
+        pair = below.issue("leaf", [BACK])
+        chained = pair.cert.with_name("chain.pem")
+        chained.write_bytes(pair.cert.read_bytes() + between.cert.read_bytes())
+        server = self.back(type(pair)(chained, pair.key), "implicit", [])
+        where = self.subdir("authorities")
+        (where / "root.pem").write_bytes(self.authority.cert.read_bytes())
+        for values, status in (
+                ({"ssl_ca_path": where}, rb"^OK "),
+                ({"ssl_ca_path": self.subdir("nothing")},
+                 rb"^NO \[UNAVAILABLE\] "),
+                ({"ssl_ca_path": where, "ssl_cert_verify_depth": 1}, rb"^OK "),
+                ({"ssl_ca_path": where, "ssl_cert_verify_depth": 0},
+                 rb"^NO \[UNAVAILABLE\] ")):
+            with self.subTest(values):
+                self.start_front([("imap4", "tls=none")], {
+                    "outgoing_server": f"{server.address}?tls=implicit",
+                    "ssl_ca_file": None, **values})
+                self.assertRegex(self.logins(self.imap()), status)
+                self.stop_front()

@@ -86,13 +86,15 @@ class FakeServer:
                              daemon=True).start()
 
     def _serve(self, sock):
+        peer = Peer(sock)
         with contextlib.suppress(OSError, EOFError):
-            self.script(Peer(sock))
+            self.script(peer)
         with self.lock:
             self.open.discard(sock)
+        # With TLS it is another one by now.
         with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-        sock.close()
+            peer.sock.shutdown(socket.SHUT_RDWR)
+        peer.sock.close()
 
     def close(self):
         with contextlib.suppress(OSError):

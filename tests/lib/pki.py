@@ -4,6 +4,7 @@ that must not be taken."""
 
 import datetime
 import pathlib
+import shutil
 import subprocess
 
 CONFIG = """\
@@ -83,7 +84,8 @@ class Pair:
 class Authority:
     """One that signs; its own certificate is .cert."""
 
-    def __init__(self, folder, name="Test authority"):
+    def __init__(self, folder, name="Test authority", own=None):
+        """own: its certificate and key, when another has signed it."""
         self.dir = pathlib.Path(folder)
         (self.dir / "issued").mkdir(parents=True)
         (self.dir / "index.txt").write_text("")
@@ -92,13 +94,17 @@ class Authority:
         self.config = self.dir / "ca.cnf"
         self.config.write_text(CONFIG.format(dir=self.dir))
         self.cert = self.dir / "ca.pem"
+        self.dir.chmod(0o755)
+        if own is not None:
+            shutil.copy(own[0], self.cert)
+            shutil.copy(own[1], self.dir / "ca.key")
+            return
         openssl("req", "-x509", *EC, "-nodes", "-keyout", self.dir / "ca.key",
                 "-out", self.cert, "-subj", f"/CN={name}", "-days", "30",
                 "-config", self.config,
                 "-addext", "basicConstraints=critical,CA:true",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign,"
                 "digitalSignature")
-        self.dir.chmod(0o755)
 
     def _ca(self, *args):
         openssl("ca", "-batch", "-config", self.config, *args)
