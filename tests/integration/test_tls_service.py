@@ -2,7 +2,10 @@
 """Certificates in daily use: renewed, chosen by name, stapled, under a pass
 phrase; clients with certificates; sessions resumed; reloads."""
 
+import contextlib
 import os
+import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -80,23 +83,79 @@ class Reload(Service):
     def test_half_renewed(self):
         """A certificate whose key has not come yet: refused, and the old pair
         goes on; also in a worker that is started again."""
-        self.front_with(workers=1)
+        self.front_with([("imap4s", ""), ("imap4", "tls=starttls")],
+                        workers=1)
         before = self.shown()
+        sessions = [self.imap(0, tls=self.context()),
+                    self.starttls(self.imap(1))]
+        for client in sessions:
+            self.assertRegex(self.login(client), rb"^OK ")
         new = self.authority.issue("renewed", [NAME])
         shutil.copy(new.cert, self.pair.cert)
         line = self.reload("reload-refused")[0]
         self.assertIn(str(self.pair.cert), line)
         self.assertIn(str(self.pair.key), line)
         self.assertEqual(self.shown(), before)
+        for client in sessions:
+            self.assertRegex(client.command("NOOP")[0], rb"^OK")
+            client.close()
         worker = self.front.roles()["worker"][0]
         os.kill(worker, signal.SIGKILL)
         wait_for("another worker", lambda: self.front.roles().get(
             "worker", [worker]) != [worker])
         self.assertEqual(self.shown(), before)
 
+    def test_half_renewed_in_the_directory(self):
+        """The same for one name of many."""
+        live = self.subdir("live")
+        one = self.authority.issue("one", ["one.test"])
+        for name, path in (("fullchain.pem", one.cert),
+                           ("privkey.pem", one.key)):
+            (live / "one.test").mkdir(exist_ok=True)
+            shutil.copy(path, live / "one.test" / name)
+        self.front_with(ssl_cert_dir=live)
+        self.assertEqual(self.shown("one.test"), self.serial(one))
+        new = self.authority.issue("renewed", ["one.test"])
+        shutil.copy(new.cert, live / "one.test/fullchain.pem")
+        self.assertIn("one.test", self.reload("reload-refused")[0])
+        self.assertEqual(self.shown("one.test"), self.serial(one))
+        shutil.copy(new.key, live / "one.test/privkey.pem")
+        self.reload()
+        self.assertEqual(self.shown("one.test"), self.serial(new))
+
+    def test_deploy_hook(self):
+        """certbot's hook makes a running perdition take what was renewed, and
+        tells when the new files are no good."""
+        hook = os.environ.get("PERDITION_DEPLOY_HOOK")
+        if not hook:
+            hook = str(pathlib.Path(__file__).resolve().parents[2]
+                       / "contrib/letsencrypt/perdition-deploy-hook")
+        self.front_with(pid_file=self.dir / "perdition.pid")
+        env = {**os.environ, "PERDITION": str(pair.program("perdition")),
+               "PERDITION_CONFIG": str(self.front.config),
+               "SYSTEMD_DIRECTORY": str(self.dir / "none"),
+               **pair.sanitizer_env(self.reports)}
+
+        def run():
+            return subprocess.run([hook], env=env, timeout=60, check=False,
+                                  capture_output=True, text=True)
+        new = self.authority.issue("renewed", [NAME])
+        shutil.copy(new.cert, self.pair.cert)
+        done = run()
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("is not for the key in", done.stderr)
+        shutil.copy(new.key, self.pair.key)
+        done = run()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.front.wait_log("event=reloaded")
+        self.assertEqual(self.shown(), self.serial(new))
+
     def test_bad_from_the_start(self):
         other = self.authority.issue("other", [NAME])
         encrypted = other.encrypted("open")
+        curve = self.dir / "curve.pem"
+        curve.write_bytes(openssl("genpkey", "-genparam", "-algorithm", "EC",
+                                  "-pkeyopt", "ec_paramgen_curve:P-256"))
         nothing = self.dir / "nothing.pem"
         nothing.write_text("no certificate\n")
         for values, status, words in (
@@ -118,6 +177,11 @@ class Reload(Service):
                 ({"ssl_outgoing_ciphers": "TLS_NONSENSE"}, 78,
                  ["ssl_outgoing_ciphers"]),
                 ({"ssl_dh_params_file": nothing}, 78, ["ssl_dh_params_file"]),
+                ({"ssl_dh_params_file": curve}, 78, ["ssl_dh_params_file"]),
+                ({"ssl_ca_chain_file": nothing}, 78,
+                 ["ssl_ca_chain_file", "no certificate in it"]),
+                ({"ssl_listen_crl_file": nothing}, 78,
+                 ["ssl_listen_crl_file", "no revocation list"]),
                 ({"ssl_cert_dir": self.dir / "missing"}, 66,
                  ["ssl_cert_dir"])):
             config = self.dir / "bad.conf"
@@ -248,8 +312,56 @@ class Names(Service):
         shutil.copy(self.authority.staple(other), f"{self.pair.cert}.ocsp")
         self.reload()
         self.front.wait_log("about another certificate")
+        self.not_stapled()
+
+    def not_stapled(self, *args):
         self.assertIn("OCSP response: no response sent",
+                      self.s_client("-status", *args))
+
+    def test_staple_is_no_good(self):
+        """Garbage, out of date, not good: told, and not shown; perdition
+        starts all the same."""
+        path = f"{self.pair.cert}.ocsp"
+        with open(path, "wb") as f:
+            f.write(b"no response")
+        self.front_with()
+        self.front.wait_log("it is no OCSP response")
+        self.not_stapled()
+        with open(path, "wb") as f:
+            pass
+        self.reload(count=1)
+        self.front.wait_log("it is no OCSP response", 2)
+        self.not_stapled()
+        self.authority.staple(self.pair, dated=False)
+        self.reload(count=2)
+        self.front.wait_log("it is out of date")
+        self.not_stapled()
+        self.authority.staple(self.pair)
+        self.reload(count=3)
+        self.assertIn("OCSP Response Status: successful",
                       self.s_client("-status"))
+        self.authority.revoke(self.pair)
+        self.authority.staple(self.pair)
+        self.reload(count=4)
+        self.front.wait_log("the certificate is not good")
+        self.not_stapled()
+
+    def test_stapled_in_the_directory(self):
+        """One for each name."""
+        live = self.subdir("live")
+        for name in ("one.test", "two.test"):
+            made = self.authority.issue(name, [name])
+            (live / name).mkdir()
+            shutil.copy(made.cert, live / name / "fullchain.pem")
+            shutil.copy(made.key, live / name / "privkey.pem")
+            if name == "one.test":
+                shutil.copy(self.authority.staple(made),
+                            live / name / "fullchain.pem.ocsp")
+        self.front_with(ssl_cert_dir=live)
+        self.assertIn("OCSP Response Status: successful",
+                      self.s_client("-status", "-servername", "one.test"))
+        self.not_stapled("-servername", "two.test")
+        self.not_stapled()
 
 
 class Resume(Service):
@@ -295,6 +407,41 @@ class Resume(Service):
             sessions = []
             self.resumed(context, sessions)
             self.assertFalse(self.resumed(context, sessions))
+
+    def key_name(self):
+        """Of the key that a new ticket is encrypted with (RFC 5077 section
+        4): the ticket's first bytes."""
+        out = self.s_client("-tls1_2")
+        match = re.search(r"TLS session ticket:\s+0000 - ((?:\w\w[ -]){16})",
+                          out)
+        self.assertIsNotNone(match, out)
+        return match[1]
+
+    def test_keys_change_by_themselves(self):
+        """Again and again, with nobody asking for it; and still after a
+        reload. The workers stay."""
+        self.front_with(ssl_ticket_lifetime=1, workers=2)
+        names = [self.key_name()]
+        workers = set(self.front.roles()["worker"])
+
+        def changed():
+            name = self.key_name()
+            if name == names[-1]:
+                return False
+            names.append(name)
+            return True
+        for _ in range(2):
+            wait_for("another key", changed)
+        self.assertEqual(set(self.front.roles()["worker"]), workers)
+        self.reload()
+        for _ in range(2):
+            wait_for("another key after the reload", changed)
+        self.assertEqual(len(set(names)), len(names))
+        # And there is one in all that time.
+        context = self.context(maximum=ssl.TLSVersion.TLSv1_2)
+        sessions = []
+        self.resumed(context, sessions)
+        self.assertTrue(self.resumed(context, sessions))
 
     def test_keys_change(self):
         """A key encrypts for one lifetime and decrypts for one more."""
@@ -351,6 +498,39 @@ class ClientCertificates(Service):
                        "self-signed certificate in certificate chain",
                        "peer did not return a certificate"):
             self.front.wait_log(reason)
+
+    def test_starttls_and_the_general_option(self):
+        """ssl_client_cert holds for every listener with TLS that does not say
+        otherwise, and for STARTTLS as well."""
+        self.front_with([("imap4", "tls=starttls"), ("imap4s", ""),
+                         ("imap4s", "client_cert=none")],
+                        ssl_client_ca_file=self.clients_ca.cert,
+                        ssl_client_cert="required")
+        for certificate, good in ((self.alice, True), (None, False),
+                                  (self.stranger, False)):
+            status = b""
+            with contextlib.suppress(OSError, AssertionError):
+                client = self.starttls(self.imap(0),
+                                       self.context(pair=certificate))
+                status = self.login(client)
+            self.assertEqual(status.startswith(b"OK "), good, status)
+            self.assertEqual(self.attempt(certificate, number=1)
+                             .startswith(b"OK "), good)
+            self.assertRegex(self.attempt(certificate, number=2), rb"^OK ")
+
+    def test_list_out_of_date(self):
+        """It is told at the start, and lets nobody in: who was revoked since
+        is not known."""
+        crl = self.clients_ca.crl(days=-1)
+        self.front_with([("imap4s", "client_cert=required")],
+                        ssl_client_ca_file=self.clients_ca.cert,
+                        ssl_listen_crl_file=crl)
+        self.front.wait_log("the list is out of date")
+        self.assertEqual(self.attempt(self.alice), b"")
+        self.front.wait_log("CRL has expired")
+        self.clients_ca.crl()
+        self.reload()
+        self.assertRegex(self.attempt(self.alice), rb"^OK ")
 
     def test_revoked_later(self):
         """After a reload with the new list neither the certificate nor a

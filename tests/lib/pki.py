@@ -132,20 +132,24 @@ class Authority:
     def revoke(self, pair):
         self._ca("-revoke", pair.cert)
 
-    def crl(self, file="crl"):
+    def crl(self, file="crl", days=7):
+        """days: until the next one is due; negative: it was."""
         path = self.dir / f"{file}.pem"
-        self._ca("-gencrl", "-out", path)
+        self._ca("-gencrl", "-out", path, "-crl_lastupdate",
+                 date(min(-1, days - 1)), "-crl_nextupdate", date(days))
         return path
 
-    def staple(self, pair):
-        """The OCSP response next to the certificate's file."""
+    def staple(self, pair, dated=True):
+        """The OCSP response next to the certificate's file; dated: it says
+        how long it is good."""
         request = self.dir / "ocsp.req"
         path = pathlib.Path(f"{pair.cert}.ocsp")
         openssl("ocsp", "-issuer", self.cert, "-cert", pair.cert, "-no_nonce",
                 "-reqout", request)
         openssl("ocsp", "-index", self.dir / "index.txt", "-CA", self.cert,
                 "-rsigner", self.cert, "-rkey", self.dir / "ca.key",
-                "-reqin", request, "-respout", path, "-ndays", "3")
+                "-reqin", request, "-respout", path,
+                *(["-ndays", "3"] if dated else []))
         return path
 
 

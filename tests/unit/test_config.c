@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "perdition/config.h"
+#include "tests/lib/check_run.h"
 
 #include "common/banned.h"
 
@@ -189,6 +190,95 @@ START_TEST(bad_cases)
 	ck_assert_msg(
 	    strstr(problems.v[0], "/tmp/perdition-test-") == problems.v[0],
 	    "%s", problems.v[0]);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+/* Each word of ssl_mode: what it means for clients and for real-servers. */
+static const struct {
+	const char *word;
+	enum tls_mode listen, outgoing;
+} modes[] = {
+	{ "none", TLS_NONE, TLS_NONE },
+	{ "ssl_listen", TLS_IMPLICIT, TLS_NONE },
+	{ "ssl_outgoing", TLS_NONE, TLS_IMPLICIT },
+	{ "ssl_all", TLS_IMPLICIT, TLS_IMPLICIT },
+	{ "tls_listen", TLS_STARTTLS_OPTIONAL, TLS_NONE },
+	{ "tls_outgoing", TLS_NONE, TLS_STARTTLS_OPTIONAL },
+	{ "tls_all", TLS_STARTTLS_OPTIONAL, TLS_STARTTLS_OPTIONAL },
+	{ "tls_listen_force", TLS_STARTTLS, TLS_NONE },
+	{ "tls_outgoing_force", TLS_NONE, TLS_STARTTLS },
+	{ "tls_all_force", TLS_STARTTLS, TLS_STARTTLS },
+	{ "tls_listen,ssl_outgoing", TLS_STARTTLS_OPTIONAL, TLS_IMPLICIT },
+	{ "tls_listen_force,tls_outgoing_force", TLS_STARTTLS, TLS_STARTTLS },
+};
+
+START_TEST(ssl_modes)
+{
+	struct option_problems problems;
+	struct config c;
+	char text[100];
+
+	snprintf(text, sizeof(text), "ssl_mode %s\n", modes[_i].word);
+	ck_assert_int_eq(load(&c, text, NULL, &problems), 0);
+	ck_assert_int_eq(c.listen_mode, modes[_i].listen);
+	ck_assert_int_eq(c.listeners[0].tls, modes[_i].listen);
+	ck_assert_int_eq(c.outgoing_tls, modes[_i].outgoing);
+	config_clear(&c);
+	option_problems_clear(&problems);
+}
+END_TEST
+
+/* Every TLS option of perdition 2.2 is one of ours, with its default, or with
+ * the one that we think better. */
+static const struct {
+	const char *option, *usual;
+} tls_options[] = {
+	{ "ssl_mode", "none" },
+	{ "ssl_ca_chain_file", "\"\"" },
+	{ "ssl_ca_file", "\"\"" },
+	{ "ssl_ca_path", SYSCONFDIR "/perdition/perdition.ca/" },
+	{ "ssl_ca_accept_self_signed", "false" },
+	{ "ssl_cert_accept_self_signed", "false" },
+	{ "ssl_cert_accept_expired", "false" },
+	{ "ssl_cert_accept_not_yet_valid", "false" },
+	{ "ssl_no_cert_verify", "false" },
+	{ "ssl_no_client_cert_verify", "false" },
+	{ "ssl_no_cn_verify", "false" },
+	{ "ssl_cert_file", SYSCONFDIR "/perdition/perdition.crt.pem" },
+	{ "ssl_key_file", SYSCONFDIR "/perdition/perdition.key.pem" },
+	{ "ssl_cert_verify_depth", "9" },
+	{ "ssl_dh_params_file", "\"\"" },
+	{ "ssl_listen_ciphers", "\"\"" },
+	{ "ssl_outgoing_ciphers", "\"\"" },
+	{ "ssl_listen_min_proto_version", "tlsv1.2" },
+	{ "ssl_outgoing_min_proto_version", "tlsv1.2" },
+	{ "ssl_listen_max_proto_version", "any" },
+	{ "ssl_outgoing_max_proto_version", "any" },
+	{ "ssl_listen_compression", "false" },
+	{ "ssl_outgoing_compression", "false" },
+	{ "ssl_no_cipher_server_preference", "false" },
+	{ "ssl_passphrase_fd", "\"\"" },
+	{ "ssl_passphrase_file", "\"\"" },
+};
+
+START_TEST(tls_option)
+{
+	struct option_problems problems;
+	struct config c;
+	char *out, want[200];
+	size_t n;
+	FILE *f;
+
+	ck_assert_int_eq(load(&c, "", NULL, &problems), 0);
+	f = open_memstream(&out, &n);
+	ck_assert_int_eq(option_write_dump(&config_options, &c, true, f), 0);
+	fclose(f);
+	snprintf(want, sizeof(want), "\n%s %s\n", tls_options[_i].option,
+	    tls_options[_i].usual);
+	ck_assert_msg(strstr(out, want) != NULL, "%s", want);
+	free(out);
 	config_clear(&c);
 	option_problems_clear(&problems);
 }
@@ -409,6 +499,8 @@ main(void)
 	tcase_add_loop_test(
 	    t, bad_cases, 0, (int)(sizeof(bad) / sizeof(bad[0])));
 	tcase_add_test(t, usual_tls_options);
+	tcase_add_loop_test(t, ssl_modes, 0, COUNT(modes));
+	tcase_add_loop_test(t, tls_option, 0, COUNT(tls_options));
 	tcase_add_test(t, all_problems_at_once);
 	tcase_add_test(t, command_line_wins);
 	tcase_add_test(t, wrong_command_line);

@@ -101,6 +101,21 @@ class Guide(unittest.TestCase):
         self.assertGreater(len(named), 15)
         self.assertEqual(named - known, set())
 
+    def test_every_loosening_has_its_row(self):
+        """What it lets pass, what can happen, and what is better."""
+        known = re.findall(r"--(ssl_(?:no|ca|cert)_\w+)",
+                           perdition("--help").stdout)
+        loosening = {x for x in known
+                     if "accept" in x or x.endswith("_verify")}
+        self.assertEqual(len(loosening), 7, loosening)
+        table = GUIDE.read_text().partition("## What each loosening risks")[2]
+        for option in loosening:
+            row = re.search(rf"^\| `{option}` \|(.*)\|$", table, re.M)
+            self.assertIsNotNone(row, option)
+            cells = [x.strip() for x in row[1].split("|")]
+            self.assertEqual(len(cells), 3)
+            self.assertTrue(all(cells), option)
+
 
 if __name__ == "__main__":
     if shutil.which("openssl") is None:
