@@ -127,14 +127,17 @@ class Relay(TlsTestCase):
         def memory():
             return sum(map(pss_kib, self.front.roles()["worker"]))
 
-        def more(count):
+        def more(count, way_in, out):
             for _ in range(count):
-                client = self.session("tls", "plain")
+                client = self.session(way_in, out)
                 client.send(b"x" * 5000)
                 client.read(5000)
-        more(80)
-        before = memory()
-        more(120)
-        each = (memory() - before) / 120
-        if not sanitized():  # which keeps for a while what was freed
-            self.assertLess(each, 30)
+        for way_in, out, most in (("tls", "plain", 30), ("plain", "tls", 30),
+                                  ("tls", "tls", 55)):
+            with self.subTest(way_in=way_in, out=out):
+                more(60, way_in, out)
+                before = memory()
+                more(100, way_in, out)
+                each = (memory() - before) / 100
+                if not sanitized():  # which keeps for a while what was freed
+                    self.assertLess(each, most)

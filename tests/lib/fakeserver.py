@@ -86,6 +86,7 @@ class FakeServer:
                              daemon=True).start()
 
     def _serve(self, sock):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = Peer(sock)
         with contextlib.suppress(OSError, EOFError):
             self.script(peer)
