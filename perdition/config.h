@@ -115,7 +115,7 @@ struct config {
 	unsigned int ssl_handshake_timeout; /* s */
 
 	/* --- new with this perdition -- */
-	unsigned int workers; /* 0: one per core */
+	unsigned int workers; /* 0: see the option */
 	unsigned int lookup_processes;
 	unsigned int login_time;      /* s, from connect to login; 0 none */
 	unsigned int connect_timeout; /* s, per real-server address */

@@ -495,7 +495,8 @@ static const struct option_def defs[] = {
 	    .offset = FIELD(workers), .dflt = "0", .max = WORKER_SLOTS / 2,
 	    .group = G_PROCESS,
 	    .help = "Processes that hold the connections. 0: one for each "
-		"processor." },
+		"processor; more where the limit of files (two for each "
+		"session) is so low that they could not hold 32,000 sessions." },
 	{ .name = "lookup_processes", .type = &option_uint,
 	    .offset = FIELD(lookup_processes), .dflt = "2", .min = 1,
 	    .max = 64, .group = G_PROCESS,

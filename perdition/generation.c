@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -20,6 +21,9 @@
 #include "common/secret.h"
 
 #include "common/banned.h"
+
+#define FILES_WANTED 65536u /* of all workers together */
+#define WORKERS_A_CORE 4u   /* at most, for the sake of files */
 
 /* Those that this process may use. */
 static unsigned int
@@ -33,13 +37,32 @@ processors(void)
 	return (unsigned int)CPU_COUNT(&set);
 }
 
+/* A session is two files.  Where a process may have few, more processes hold
+ * the sessions of a large site; not many more, for each costs some memory. */
+static unsigned int
+workers_for_files(unsigned int cores)
+{
+	struct rlimit files;
+	rlim_t n;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur == 0)
+		return cores;
+	n = FILES_WANTED / files.rlim_cur;
+	if (n * files.rlim_cur < FILES_WANTED)
+		n++;
+	if (n <= cores)
+		return cores;
+	return n < WORKERS_A_CORE * cores ? (unsigned int)n
+					  : WORKERS_A_CORE * cores;
+}
+
 static unsigned int
 count_workers(const struct config *c)
 {
 	unsigned int n = c->workers;
 
 	if (n == 0)
-		n = processors();
+		n = workers_for_files(processors());
 	return n < WORKER_SLOTS / 2 ? n : WORKER_SLOTS / 2;
 }
 

@@ -25,7 +25,8 @@ import time
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
-from bench import Peer, cpu, free_port, pss, stop, wait_port  # noqa: E402
+from bench import (Peer, cpu, free_port, install, pss, stop,  # noqa: E402
+                   wait_port)
 
 INSIDE = "PERDITION_BENCH_NAMESPACE"
 WORKERS = 2
@@ -196,8 +197,7 @@ http {
             else self.start_perdition()
 
     def names(self):
-        return [x for x in self.args.peers.split(",")
-                if x != "nginx" or os.path.exists(NGINX)]
+        return self.args.peers.split(",")
 
     def load(self, peer, protocol, tls, work, count, at_once, kind="ecdsa"):
         """Per cent resumed, of what could have been."""
@@ -332,6 +332,8 @@ def main():
     args.build = os.path.abspath(args.build)
     if args.quick:
         args.logins, args.mib = 2000, 256
+    if not os.environ.get(INSIDE):
+        install()  # nothing can be fetched from within
     enter_namespace()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     scratch = tempfile.mkdtemp(prefix="perdition-bench-")

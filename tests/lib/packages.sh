@@ -13,4 +13,7 @@ packages_tests='check curl isync fetchmail mutt ucspi-tcp mailfront
 	db5.3-util libsasl2-modules'
 # make tls-audit
 packages_audit='python3 iproute2 util-linux testssl.sh openssl dnsutils'
+# make bench, make bench-tls: the peers
+packages_bench='python3 iproute2 util-linux openssl nginx-light
+	libnginx-mod-mail haproxy dovecot-core dovecot-imapd dovecot-pop3d'
 # Of Sendmail: fetched and unpacked, never installed (sendmail.py).

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tls_load - clients with TLS that log in, log out and come again; or stay; or
- * fetch what is large.
+ * load - clients that log in, log out and come again; or stay; or fetch what is
+ * large; or ask for nothing much, often.
  *
- * usage: tls_load imap4|pop3 none|starttls|implicit PORT WORK COUNT AT_ONCE
- *        [ecdsa|rsa]
+ * usage: load imap4|pop3 none|starttls|implicit PORT WORK COUNT AT_ONCE
+ *        [ecdsa|rsa [FIRST]]
  * WORK, against 127.0.0.1:PORT, AT_ONCE sessions at a time:
  *   full    COUNT sessions, each with a handshake of its own
  *   resume  COUNT sessions; each takes up the last one of its place, as a
  *           client does: with the ticket that came last
  *   fetch   imap4: AT_ONCE sessions fetch COUNT MiB in all
+ *   noop    imap4: AT_ONCE sessions make COUNT round trips in all
  *   hold    COUNT sessions, which stay until standard input ends
- * Prints "ok=N failed=N resumed=N offered=N seconds=S", when all are done or
- * held; offered: sessions that could have been resumed.  The last word: which
- * kind of certificate the clients can verify.  They do not verify it: what
- * clients do is not what is measured.
+ * Prints, when all are done or held,
+ * "ok=N failed=N resumed=N offered=N seconds=S p50=MS p99=MS".  offered:
+ * sessions that could have been resumed; p50, p99: from connect() to the answer
+ * to the login.  ecdsa, rsa: which kind of certificate the clients can verify.
+ * They do not verify it: what clients do is not what is measured.  FIRST: users
+ * are bench<FIRST> and so on, to spread them over real-servers.
  */
 #include "config.h"
 
@@ -42,7 +45,7 @@
 struct step {
 	const char *say; /* NULL: nothing, the server begins */
 	char ends;       /* first byte of the line that ends the answer */
-	enum { GO_ON, START_TLS, FETCH, HOLD } then;
+	enum { GO_ON, START_TLS, LOGIN, AGAIN } then;
 };
 
 struct place { /* in which one session follows another */
@@ -52,6 +55,7 @@ struct place { /* in which one session follows another */
 	SSL_SESSION *last;
 	size_t step;
 	unsigned long skip; /* bytes of a literal that are still to come */
+	double began;
 	size_t n;
 	char line[512];
 };
@@ -59,12 +63,38 @@ struct place { /* in which one session follows another */
 static struct run {
 	struct step steps[STEPS_MAX];
 	size_t step_count;
-	bool implicit, hold, fetch, resume;
+	bool tls, implicit, hold, resume;
+	const char *again; /* what each session says over and over, or NULL */
 	int port, epoll;
-	unsigned long mib; /* to be fetched, beyond one by each session */
+	unsigned long again_n; /* how often, beyond once by each session */
+	unsigned long user;    /* the next one's number */
 	unsigned long todo, open, ok, failed, offered, resumed, held;
+	float *took; /* ms, of each login */
+	unsigned long took_n, took_max;
 	SSL_CTX *ctx;
 } run;
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool
+prepare_tls(struct place *c)
+{
+	c->ssl = SSL_new(run.ctx);
+	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 ||
+	    SSL_set_app_data(c->ssl, c) != 1)
+		return false;
+	SSL_set_connect_state(c->ssl);
+	if (run.resume && c->last != NULL)
+		run.offered += SSL_set_session(c->ssl, c->last) == 1;
+	return true;
+}
 
 /* false: what there is of it is to be cleaned up. */
 static bool
@@ -83,13 +113,9 @@ connect_place(struct place *c)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* No TIME_WAIT of ours: or ports run out. */
 	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-	c->ssl = SSL_new(run.ctx);
-	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 ||
-	    SSL_set_app_data(c->ssl, c) != 1)
+	if (run.tls && !prepare_tls(c))
 		return false;
-	SSL_set_connect_state(c->ssl);
-	if (run.resume && c->last != NULL)
-		run.offered += SSL_set_session(c->ssl, c->last) == 1;
+	c->began = seconds();
 	ev.data.ptr = c;
 	return (connect(c->fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 ||
 		   errno == EINPROGRESS) &&
@@ -173,8 +199,8 @@ say(struct place *c, const char *text)
 	char mem[128];
 	const char *at = strstr(text, "%u");
 	int n = at == NULL ? snprintf(mem, sizeof(mem), "%s", text)
-			   : snprintf(mem, sizeof(mem), "%.*s%d%s",
-				 (int)(at - text), text, c->fd, at + 2);
+			   : snprintf(mem, sizeof(mem), "%.*s%lu%s",
+				 (int)(at - text), text, run.user++, at + 2);
 
 	ERR_clear_error();
 	if (c->secure)
@@ -191,13 +217,15 @@ take_step(struct place *c)
 
 	if (was->then == START_TLS)
 		c->secure = c->shaking = true;
-	if (was->then == HOLD) {
+	if (was->then == LOGIN && run.took_n < run.took_max)
+		run.took[run.took_n++] = (float)((seconds() - c->began) * 1e3);
+	if (was->then == LOGIN && run.hold) {
 		run.held++;
 		run.ok++;
 		return WAIT;
 	}
-	if (was->then == FETCH && run.mib > 0)
-		run.mib--; /* the same once more */
+	if (was->then == AGAIN && run.again_n > 0)
+		run.again_n--;
 	else
 		c->step++;
 	if (c->step == run.step_count)
@@ -213,7 +241,7 @@ take_line(struct place *c, struct slice line)
 {
 	ptrdiff_t brace = slice_find(line, '{');
 
-	if (run.steps[c->step].then == FETCH && brace != -1) {
+	if (run.steps[c->step].then == AGAIN && brace != -1) {
 		c->skip = strtoul(line.p + brace + 1, NULL, 10);
 		return MORE;
 	}
@@ -302,8 +330,6 @@ add(const char *text, char ends, int then)
 static void
 write_steps(bool imap, bool starttls)
 {
-	int login = run.hold ? HOLD : GO_ON;
-
 	add(NULL, imap ? '*' : '+', GO_ON);
 	if (starttls && imap)
 		add("s STARTTLS\r\n", 's', START_TLS);
@@ -311,13 +337,13 @@ write_steps(bool imap, bool starttls)
 		add("STLS\r\n", '+', START_TLS);
 	if (!imap) {
 		add("USER bench%u\r\n", '+', GO_ON);
-		add("PASS secret\r\n", '+', login);
+		add("PASS secret\r\n", '+', LOGIN);
 		add("QUIT\r\n", '+', GO_ON);
 		return;
 	}
-	add("a LOGIN bench%u secret\r\n", 'a', login);
-	if (run.fetch)
-		add("c FETCH 1 BODY.PEEK[]\r\n", 'c', FETCH);
+	add("a LOGIN bench%u secret\r\n", 'a', LOGIN);
+	if (run.again != NULL)
+		add(run.again, 'c', AGAIN);
 	add("b LOGOUT\r\n", 'b', GO_ON);
 }
 
@@ -342,13 +368,20 @@ make_ctx(const char *kind)
 	return ctx;
 }
 
-static double
-seconds(void)
+static int
+compare(const void *a, const void *b)
 {
-	struct timespec t;
+	const float *x = a, *y = b;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return (*x > *y) - (*x < *y);
+}
+
+static double
+part(double share)
+{
+	unsigned long i = (unsigned long)(share * (double)run.took_n);
+
+	return run.took_n == 0 ? 0 : (double)run.took[i];
 }
 
 static void
@@ -365,50 +398,75 @@ serve_until_done(void)
 	}
 }
 
+static int
+usage(void)
+{
+	fputs("usage: load imap4|pop3 none|starttls|implicit PORT "
+	      "full|resume|fetch|noop|hold COUNT AT_ONCE [ecdsa|rsa "
+	      "[FIRST]]\n",
+	    stderr);
+	return EXIT_FAILURE;
+}
+
+static void
+all_files(void)
+{
+	struct rlimit files;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int
 main(int argc, char **argv)
 {
 	unsigned long count, at_once, places;
 	struct place *all;
-	struct rlimit files;
 	double began = seconds();
 
-	if (argc < 7) {
-		fputs("usage: tls_load imap4|pop3 none|starttls|implicit PORT "
-		      "full|resume|fetch|hold COUNT AT_ONCE [ecdsa|rsa]\n",
-		    stderr);
-		return EXIT_FAILURE;
-	}
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	if (argc < 7)
+		return usage();
+	all_files();
+	run.tls = strcmp(argv[2], "none") != 0;
 	run.implicit = strcmp(argv[2], "implicit") == 0;
 	run.port = atoi(argv[3]);
 	run.resume = strcmp(argv[4], "resume") == 0;
-	run.fetch = strcmp(argv[4], "fetch") == 0;
 	run.hold = strcmp(argv[4], "hold") == 0;
+	if (strcmp(argv[4], "fetch") == 0)
+		run.again = "c FETCH 1 BODY.PEEK[]\r\n";
+	if (strcmp(argv[4], "noop") == 0)
+		run.again = "c NOOP\r\n";
 	count = strtoul(argv[5], NULL, 10);
 	at_once = strtoul(argv[6], NULL, 10);
+	run.user = argc > 8 ? strtoul(argv[8], NULL, 10) : 0;
 	write_steps(
 	    strcmp(argv[1], "imap4") == 0, strcmp(argv[2], "starttls") == 0);
 	places = run.hold ? count : at_once;
 	all = calloc(places, sizeof(*all));
 	run.ctx = make_ctx(argc > 7 ? argv[7] : "ecdsa");
 	run.epoll = epoll_create1(0);
-	if (all == NULL || run.ctx == NULL || run.epoll == -1) {
-		perror("tls_load");
+	run.todo = run.again != NULL ? at_once : count;
+	run.again_n =
+	    run.again != NULL && count > at_once ? count - at_once : 0;
+	run.took_max = run.todo;
+	run.took = calloc(run.took_max, sizeof(*run.took));
+	if (all == NULL || run.took == NULL || run.ctx == NULL ||
+	    run.epoll == -1) {
+		perror("load");
 		return EXIT_FAILURE;
 	}
-	run.todo = run.fetch ? at_once : count;
-	run.mib = run.fetch && count > at_once ? count - at_once : 0;
 	for (unsigned long i = 0; i < places; i++) {
 		start(&all[i]);
 		if (run.hold && run.open - run.held >= at_once)
 			serve_until_done();
 	}
 	serve_until_done();
-	printf("ok=%lu failed=%lu resumed=%lu offered=%lu seconds=%.3f\n",
-	    run.ok, run.failed, run.resumed, run.offered, seconds() - began);
+	qsort(run.took, run.took_n, sizeof(*run.took), compare);
+	printf("ok=%lu failed=%lu resumed=%lu offered=%lu seconds=%.3f "
+	       "p50=%.3f p99=%.3f\n",
+	    run.ok, run.failed, run.resumed, run.offered, seconds() - began,
+	    part(0.5), part(0.99));
 	fflush(stdout);
 	while (run.hold && getchar() != EOF)
 		continue;
