@@ -7,6 +7,7 @@
 #include "perdition/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,6 +69,38 @@ conn_write(struct conn *c, struct slice s)
 		return tls_write(c->tls, s, loop_now(c->io.loop));
 	do
 		r = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
+	while (r == -1 && errno == EINTR);
+	if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return 0;
+	return r;
+}
+
+bool
+conn_in_clear(const struct conn *c)
+{
+	return c->tls == NULL;
+}
+
+ssize_t
+conn_splice_in(struct conn *c, int pipe, size_t n)
+{
+	ssize_t r;
+
+	do
+		r = splice(c->fd, NULL, pipe, NULL, n,
+		    SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (r == -1 && errno == EINTR);
+	return r;
+}
+
+ssize_t
+conn_splice_out(struct conn *c, int pipe, size_t n)
+{
+	ssize_t r;
+
+	do
+		r = splice(pipe, NULL, c->fd, NULL, n,
+		    SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (r == -1 && errno == EINTR);
 	if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;

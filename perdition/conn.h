@@ -44,6 +44,15 @@ ssize_t conn_read(struct conn *, char *, size_t);
 /* Bytes written, maybe fewer, maybe 0; or -1 with errno (never EAGAIN). */
 ssize_t conn_write(struct conn *, struct slice);
 
+/*
+ * For what needs no look, between two that are in clear (conn_in_clear()): up
+ * to n bytes from the socket into a pipe, and from the pipe to the socket.
+ * What they return is as above.  EINVAL: not with this kind of socket.
+ */
+bool conn_in_clear(const struct conn *);
+ssize_t conn_splice_in(struct conn *, int pipe, size_t n);
+ssize_t conn_splice_out(struct conn *, int pipe, size_t n);
+
 /* The peer is told that nothing more will come. */
 void conn_shutdown(struct conn *);
 

@@ -134,7 +134,7 @@ relay_event(struct session *s, const struct event *ev)
 		return SESSION_RELAY;
 	s->last_active = loop_now(s->env->loop);
 	b = bridge_ready(&s->bridge, &s->client, &s->server,
-	    ev->type == EVENT_CLIENT, ev->ready, s->env->scratch);
+	    ev->type == EVENT_CLIENT, ev->ready, &s->env->tools);
 	if (b != BRIDGE_GOES_ON)
 		return SESSION_CLOSED;
 	if (s->bridge.up.ended && !client_ended)

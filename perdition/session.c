@@ -52,12 +52,12 @@ static const struct {
 int
 session_env_init(struct session_env *env)
 {
-	env->scratch = malloc(BRIDGE_PIECE);
+	int opened = bridge_tools_open(&env->tools);
+
 	env->sessions = slab_pool_create(sizeof(struct session));
 	env->spares =
 	    spares_create(env->loop, PROTOCOL_INPUT_MAX, sizeof(struct login));
-	if (env->scratch == NULL || env->sessions == NULL ||
-	    env->spares == NULL) {
+	if (opened == -1 || env->sessions == NULL || env->spares == NULL) {
 		session_env_stop(env);
 		session_env_clear(env);
 		return -1;
@@ -79,8 +79,7 @@ void
 session_env_clear(struct session_env *env)
 {
 	slab_pool_destroy(&env->sessions);
-	free(env->scratch);
-	env->scratch = NULL;
+	bridge_tools_close(&env->tools);
 }
 
 void

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "perdition/bridge.h"
 #include "perdition/config.h"
 #include "perdition/logq.h"
 #include "perdition/lookup_client.h"
@@ -44,7 +45,7 @@ struct session_env {
 	void (*ended)(struct session_env *); /* after each session's end */
 
 	/* The sessions' own: */
-	char *scratch;              /* BRIDGE_PIECE bytes */
+	struct bridge_tools tools;
 	struct slab_pool *sessions; /* their memory */
 	struct spares *spares;
 	struct session *first; /* all living sessions */
