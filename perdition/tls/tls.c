@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/secret.h"
+#include "perdition/tls/tls_bio.h"
 #include "perdition/tls/tls_ctx.h"
 
 #include "common/banned.h"
@@ -26,6 +27,7 @@ enum tls_state { TLS_SHAKING, TLS_OPEN, TLS_FAILED };
 
 struct tls {
 	SSL *ssl;
+	struct tls_bio socket;
 	const struct tls_side *side;
 	char *refusal; /* of tls_refuse(), until the handshake ends */
 	uint64_t peer;
@@ -43,16 +45,19 @@ struct tls *
 tls_create(SSL *ssl, int fd, const struct tls_side *side, uint64_t peer)
 {
 	struct tls *t = calloc(1, sizeof(*t));
+	BIO *bio = t == NULL ? NULL : tls_bio_create(&t->socket);
 
-	if (t == NULL || SSL_set_fd(ssl, fd) != 1 ||
-	    SSL_set_app_data(ssl, t) != 1) {
+	if (bio == NULL || SSL_set_app_data(ssl, t) != 1) {
+		BIO_free(bio);
 		ERR_clear_error();
 		SSL_free(ssl);
 		free(t);
 		errno = ENOMEM;
 		return NULL;
 	}
+	SSL_set_bio(ssl, bio, bio); /* takes it */
 	t->ssl = ssl;
+	t->socket.fd = fd;
 	t->side = side;
 	t->peer = peer;
 	t->drained = true;
@@ -344,6 +349,7 @@ tls_write(struct tls *t, struct slice s, uint64_t now_ms)
 			max = t->refused_n;
 		if (n > max)
 			n = max;
+		t->socket.more = n < s.n - done;
 		w = write_once(t, slice_make(s.p + done, n));
 		if (w == -1)
 			return -1;
@@ -354,6 +360,7 @@ tls_write(struct tls *t, struct slice s, uint64_t now_ms)
 		if (t->burst < SSL3_RT_MAX_PLAIN_LENGTH)
 			t->burst += (uint32_t)w;
 	}
+	t->socket.more = false;
 	return (ssize_t)done;
 }
 
