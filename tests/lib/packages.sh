@@ -9,7 +9,7 @@ packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
 # Dovecot and Sendmail with what starts them.
 packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
-packages_tests='check curl isync fetchmail mutt ucspi-tcp mailfront
+packages_tests='check strace curl isync fetchmail mutt ucspi-tcp mailfront
 	db5.3-util libsasl2-modules'
 # make tls-audit
 packages_audit='python3 iproute2 util-linux testssl.sh openssl dnsutils'
