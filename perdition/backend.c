@@ -214,7 +214,7 @@ next_candidate(struct session *s)
 			l->self = true;
 			continue;
 		}
-		fd = s->env->connect(&c->addr);
+		fd = s->env->connect(s->env, &c->addr);
 		if (fd != -1 && session_server_open(s, fd) == 0) {
 			/* In TLS from the first byte we speak first. */
 			conn_want(&s->server,

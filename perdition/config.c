@@ -275,6 +275,9 @@ config_clear(struct config *c)
 	c->listeners = NULL;
 	c->listener_count = 0;
 	c->servers = NULL;
+	free(c->sources);
+	c->sources = NULL;
+	c->source_count = 0;
 	c->server_count = 0;
 	c->query_keys = NULL;
 	c->host = NULL;

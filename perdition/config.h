@@ -84,7 +84,7 @@ struct config {
 	bool server_resp_line;
 	char *protocol;
 	char *outgoing_port;
-	char *outgoing_server;
+	char *outgoing_server, *outgoing_bind_address;
 	char *pid_file;
 	unsigned int strip_domain;
 	unsigned int timeout; /* s */
@@ -130,6 +130,8 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 	struct server_config *servers; /* outgoing_server */
+	struct addr *sources;          /* outgoing_bind_address; no ports */
+	size_t source_count;
 	size_t server_count;
 	uint16_t out_port;          /* outgoing_port; 0: the protocol's */
 	enum tls_mode listen_mode;  /* of ssl_mode; unless a listener says */

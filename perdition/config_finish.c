@@ -179,6 +179,38 @@ finish_servers(struct config_finish *f)
 }
 
 static void
+source_add(struct config_finish *f, struct slice text)
+{
+	struct config *c = f->c;
+	struct addr a, *more;
+
+	if (addr_parse_ip(text, &a) == -1) {
+		config_complain(f, "outgoing_bind_address",
+		    "%.*s: not an IP address", (int)text.n, text.p);
+		return;
+	}
+	more = reallocarray(c->sources, c->source_count + 1, sizeof(*more));
+	if (more == NULL) {
+		config_out_of_memory(f);
+		return;
+	}
+	c->sources = more;
+	c->sources[c->source_count++] = a;
+}
+
+static void
+finish_sources(struct config_finish *f)
+{
+	struct slice rest = slice_str(f->c->outgoing_bind_address);
+	struct slice text;
+
+	while (rest.n > 0) {
+		slice_cut(&rest, ',', &text);
+		source_add(f, text);
+	}
+}
+
+static void
 check_key(struct config_finish *f, const char *key)
 {
 	const char *p;
@@ -388,6 +420,7 @@ config_finish(struct config *c, const struct option_state *state,
 	finish_modes(c);
 	config_finish_listeners(&f);
 	finish_servers(&f);
+	finish_sources(&f);
 	finish_keys(&f);
 	finish_pid_file(&f, basename);
 	c->host = strdup(uname(&un) == 0 ? un.nodename : "localhost");

@@ -402,6 +402,14 @@ static const struct option_def defs[] = {
 		"imap://SERVER?tls=MODE with a mode as for listen, or "
 		"SERVER?tls=MODE for any protocol. What does not say follows "
 		"ssl_mode." },
+	{ .name = "outgoing_bind_address", .type = &option_string,
+	    .offset = FIELD(outgoing_bind_address), .dflt = "",
+	    .arg = "ADDRESS[,...]", .group = G_SERVER,
+	    .help = "Addresses of this host that connections to real-servers "
+		"come from, in turn. One address has ports for some 28,000 "
+		"sessions with one real-server (60,000 when all ports are "
+		"free for it): a large site needs several. Without it, or for "
+		"a server of another family, the system chooses." },
 	{ .name = "outgoing_port", .letter = 'p', .type = &option_string,
 	    .offset = FIELD(outgoing_port), .dflt = "", .arg = "PORT",
 	    .group = G_SERVER,

@@ -29,6 +29,7 @@ static const int allowed[] = {
 	/* sockets */
 	SCMP_SYS(accept),
 	SCMP_SYS(accept4),
+	SCMP_SYS(bind), /* outgoing_bind_address */
 	SCMP_SYS(connect),
 	SCMP_SYS(getpeername),
 	SCMP_SYS(getsockname),

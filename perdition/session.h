@@ -41,7 +41,7 @@ struct session_env {
 	 * Begins a TCP connection.  Returns a non-blocking, close-on-exec
 	 * socket, or -1 with errno.
 	 */
-	int (*connect)(const struct addr *);
+	int (*connect)(struct session_env *, const struct addr *);
 	void (*ended)(struct session_env *); /* after each session's end */
 
 	/* The sessions' own: */

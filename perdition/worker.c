@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include "common/msg.h"
 #include "perdition/logq.h"
 #include "perdition/lookup_client.h"
+#include "perdition/outgoing.h"
 #include "perdition/request.h"
 #include "perdition/session.h"
 #include "perdition/tls/tls_bundle.h"
@@ -56,6 +56,7 @@ struct worker {
 	struct loop_timer pause; /* descriptors have run out */
 	struct loop_timer drain;
 	uint64_t no_files_logged; /* ms; 0 never */
+	size_t source;            /* of outgoing_connect() */
 	bool has_control, draining;
 };
 
@@ -72,46 +73,11 @@ addr_is_any(const struct addr *a)
 #define WORKER_OF(p, member)                                                   \
 	((struct worker *)(void *)((char *)(p)-offsetof(struct worker, member)))
 
-static void
-set_socket(int fd, int level, int name)
-{
-	int on = 1;
-
-	/* Without it a session works all the same. */
-	(void)setsockopt(fd, level, name, &on, sizeof(on));
-}
-
 /* For session_env.connect. */
 static int
-begin_connect(const struct addr *a)
+begin_connect(struct session_env *env, const struct addr *to)
 {
-	struct sockaddr_storage ss;
-	socklen_t n = addr_to_sockaddr(a, &ss);
-	int fd =
-	    socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd == -1)
-		return -1;
-	set_socket(fd, IPPROTO_TCP, TCP_NODELAY);
-	if (connect(fd, (struct sockaddr *)&ss, n) == -1 &&
-	    errno != EINPROGRESS) {
-		int e = errno;
-
-		close(fd);
-		errno = e;
-		return -1;
-	}
-	return fd;
-}
-
-static int
-begin_connect_keepalive(const struct addr *a)
-{
-	int fd = begin_connect(a);
-
-	if (fd != -1)
-		set_socket(fd, SOL_SOCKET, SO_KEEPALIVE);
-	return fd;
+	return outgoing_connect(env->config, &WORKER_OF(env, env)->source, to);
 }
 
 /* --- accepting ---------------------------------------------------------- */
@@ -445,8 +411,8 @@ init(struct worker *w, const struct config *config, unsigned int slot,
 	mallopt(M_MMAP_THRESHOLD, LARGE);
 	env->config = config;
 	env->slot = slot;
-	env->connect =
-	    config->tcp_keepalive ? begin_connect_keepalive : begin_connect;
+	env->connect = begin_connect;
+	w->source = slot; /* not all begin with the same */
 	env->ended = session_ended;
 	/* Ids go on where a predecessor in this slot left off. */
 	env->last_id = (uint64_t)time(NULL) << 16 & 0xffffffffffff;
@@ -468,6 +434,8 @@ init(struct worker *w, const struct config *config, unsigned int slot,
 	logq_install(env->log);
 	if (logq_attach(env->log, loop_uv(env->loop)) == -1)
 		return err_set(err, errno, "log channel: %s", strerror(errno));
+	if (slot == 0)
+		outgoing_check(config);
 	return open_tls(w, master, err);
 }
 

@@ -348,3 +348,26 @@ def _arguments(text):
         found.append(value)
         text = text.removeprefix(b" ")
     return found
+
+
+class Sources(Odd):
+    def test_bind_addresses(self):
+        """Connections come from the addresses that were named, in turn; one
+        that the host does not have is told and does no harm."""
+        seen = []
+
+        def script(peer):
+            seen.append(peer.sock.getpeername()[0])
+            imap_server()(peer)
+        server = self.server(script)
+        self.front_of(server.address, values={
+            "workers": 1, "outgoing_bind_address":
+            "127.0.0.31,127.0.0.32,::1,203.0.113.1"})
+        for _ in range(6):
+            self.assertRegex(self.login(), rb"^OK ")
+        self.assertEqual(set(seen), {"127.0.0.31", "127.0.0.32"})
+        for address in ("127.0.0.31", "127.0.0.32"):
+            self.assertGreaterEqual(seen.count(address), 2)
+        line = self.front.wait_log("option=outgoing_bind_address")
+        self.assertEqual(len(line), 1)
+        self.assertIn("203.0.113.1", line[0])

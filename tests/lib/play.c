@@ -187,12 +187,13 @@ connect_stalled(struct play *p)
 }
 
 static int
-fake_connect(const struct addr *a)
+fake_connect(struct session_env *env, const struct addr *a)
 {
 	struct play *p = playing;
 	struct server *s = &p->server[p->servers];
 	int fd[2];
 
+	(void)env;
 	switch (a->ip.s6_addr[15]) {
 	case 'x':
 		errno = ECONNREFUSED;

@@ -150,6 +150,7 @@ static const struct {
 	{ "query_key \"\\U,,\\u\"", "empty format" },
 	{ "query_key \"\\U\\\"", "behind a backslash" },
 	{ "domain_delimiter \"\"", "must not be empty" },
+	{ "outgoing_bind_address 127.0.0.1,here", "here: not an IP address" },
 	{ "ssl_mode tls_some", "ssl_mode" },
 	{ "ssl_listen_min_proto_version tlsv1.3\n"
 	  "ssl_listen_max_proto_version tlsv1.2",
