@@ -5,7 +5,8 @@
 usage: bench.py [--build DIR] [--modes A,B,...] [--peers A,B,...] [--quick]
                 [--check] [--runs N] [--out FILE]
 
-modes: login tls latency relay noop memory popmap scaling capacity storm
+modes: login tls latency relay noop memory popmap scaling capacity storm, and
+       day, which takes long and is only done when it is named
 peers: perdition nginx dovecot haproxy none (the stub of a real-server itself)
 
 All stand before the same stubs of real-servers with the same certificates,
@@ -388,6 +389,49 @@ class Bench:
         finally:
             stubs.stop()
 
+    def day(self):
+        """What a large site has in a day: half of the logins in clear, half
+        with TLS that is resumed, none failing, nothing growing."""
+        total, chunk = self.args.day, min(self.args.day, 40000)
+        stubs = peers.Stubs(self.args.build)
+        p = peers.start("perdition", self.place(stubs))
+        try:
+            self.day_chunk(p, chunk // 4)
+            time.sleep(3)
+            memory = [machine.pss(p.proc.pid)]
+            began, cpu, done, reused = time.monotonic(), machine.cpu(
+                p.proc.pid), 0, []
+            while done < total:
+                reused.append(self.day_chunk(p, chunk))
+                done += chunk
+            seconds = time.monotonic() - began
+            cpu = machine.cpu(p.proc.pid) - cpu
+            time.sleep(3)
+            memory.append(machine.pss(p.proc.pid))
+        except Missed as e:
+            self.miss("a day: %s" % e)
+            return
+        finally:
+            p.stop()
+            stubs.stop()
+        print("    %d logins in %.0f s, %.1f %% of those with TLS resumed" % (
+            done, seconds, statistics.mean(reused)))
+        self.report("7.5 million logins would take", "minutes", {},
+                    {"perdition": [seconds / done * 7.5e6 / 60]}, 30)
+        self.report("of that perdition's CPU", "minutes", {},
+                    {"perdition": [cpu / done * 7.5e6 / 60]})
+        self.report("memory more than at first", "MiB PSS", {}, {
+            "perdition": [(memory[1] - memory[0]) / 1024]}, 1)
+
+    def day_chunk(self, p, n):
+        """Per cent resumed."""
+        running = [subprocess.Popen(
+            self.argv(p, "imap4", tls, work, n // 2, 64),
+            stdout=subprocess.PIPE, text=True)
+            for tls, work in (("none", "full"), ("implicit", "resume"))]
+        each = [self.parse(p, x.communicate()[0]) for x in running]
+        return 100 * each[1]["resumed"] / max(each[1]["offered"], 1)
+
     # --- how it is told --------------------------------------------------
     def miss(self, text):
         self.missed.append(text)
@@ -424,7 +468,7 @@ class Bench:
 
 
 MODES = ("login", "tls", "latency", "relay", "noop", "memory", "popmap",
-         "scaling", "capacity", "storm")
+         "scaling", "capacity", "storm", "day")
 SIZES = {"logins": (10000, 1500), "mib": (1024, 192),
          "noops": (100000, 20000), "sessions": (2000, 500)}
 QUICK = ("login", "tls", "latency", "relay", "noop", "memory")
@@ -440,6 +484,8 @@ def main():
     parser.add_argument("--sessions", type=int)
     parser.add_argument("--open", type=int, default=7500,
                         help="idle sessions beside the logins of scaling")
+    parser.add_argument("--day", type=int, default=7500000,
+                        help="logins of the mode day")
     parser.add_argument("--capacity", type=int, default=20000)
     parser.add_argument("--mib", type=int)
     parser.add_argument("--runs", type=int, default=3)
@@ -455,7 +501,7 @@ def main():
             setattr(args, name, quick if args.quick else usual)
     args.peers = args.peers or ("perdition,nginx,haproxy" if args.quick
                                 else ALL_PEERS)
-    modes = (args.modes or ",".join(QUICK if args.quick else MODES)).split(",")
+    modes = (args.modes or ",".join(QUICK if args.quick else MODES[:-1])).split(",")
     for mode in modes:
         if mode not in MODES:
             parser.error("no mode %s; there are: %s" % (mode, " ".join(MODES)))
