@@ -95,6 +95,7 @@ tls_shutdown(struct tls *t)
 	if (t->state != TLS_OPEN)
 		return;
 	ERR_clear_error();
+	t->socket.more = true; /* the end of the connection follows */
 	/* Once: whether it went, and the peer's own, are not waited for. */
 	(void)SSL_shutdown(t->ssl);
 	ERR_clear_error();

@@ -7,22 +7,16 @@
 #include "perdition/tls/tls_bio.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static BIO_METHOD *method;
+static BIO_METHOD *method; /* made once */
 
-/* What OpenSSL shall make of a result. */
-static int
-told(BIO *bio, ssize_t r)
+static bool
+later(ssize_t r)
 {
-	if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return -1;
-	BIO_clear_retry_flags(bio);
-	return (int)r;
+	return r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 static int
@@ -31,12 +25,14 @@ write_bytes(BIO *bio, const char *p, int n)
 	const struct tls_bio *s = BIO_get_data(bio);
 	ssize_t r;
 
-	BIO_set_retry_write(bio);
+	BIO_clear_retry_flags(bio);
 	do
 		r = send(s->fd, p, (size_t)n,
 		    MSG_NOSIGNAL | (s->more ? MSG_MORE : 0));
 	while (r == -1 && errno == EINTR);
-	return told(bio, r);
+	if (later(r))
+		BIO_set_retry_write(bio);
+	return (int)r;
 }
 
 static int
@@ -45,12 +41,14 @@ read_bytes(BIO *bio, char *p, int n)
 	struct tls_bio *s = BIO_get_data(bio);
 	ssize_t r;
 
-	BIO_set_retry_read(bio);
+	BIO_clear_retry_flags(bio);
 	do
 		r = recv(s->fd, p, (size_t)n, 0);
 	while (r == -1 && errno == EINTR);
 	s->end |= r == 0;
-	return told(bio, r);
+	if (later(r))
+		BIO_set_retry_read(bio);
+	return (int)r;
 }
 
 static long
@@ -91,7 +89,8 @@ tls_bio_create(struct tls_bio *socket)
 {
 	BIO *bio;
 
-	(void)pthread_once(&once, make_method);
+	if (method == NULL)
+		make_method();
 	bio = method == NULL ? NULL : BIO_new(method);
 	if (bio == NULL)
 		return NULL;

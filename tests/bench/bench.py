@@ -57,10 +57,10 @@ class Bench:
 
     # --- loading ---------------------------------------------------------
     def argv(self, peer, protocol, tls, work, count, at_once, kind="ecdsa",
-             first=0):
+             first=0, source="127.0.0.1"):
         return [os.path.join(self.args.build, "tests/bench/load"), protocol,
                 tls, str(peer.port[protocol, tls]), work, str(count),
-                str(at_once), kind, str(first)]
+                str(at_once), kind, str(first), source]
 
     def parse(self, peer, out):
         got = re.match(r"ok=(\d+) failed=(\d+) resumed=(\d+) offered=(\d+) "
@@ -86,7 +86,7 @@ class Bench:
         """Sessions that stay: (the loaders, the last one's result)."""
         held = [subprocess.Popen(
             self.argv(peer, protocol, tls, "hold", count // loaders, at_once,
-                      first=n * 1000003),
+                      first=n * 1000003, source="127.0.1.%d" % (n + 1)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for n in range(loaders)]
         try:
@@ -234,7 +234,7 @@ class Bench:
         n = self.args.sessions
         for tls, limit in (("none", 1.5), ("implicit", 12)):
             taken = {name: [] for name in self.names("none")}
-            for _ in range(self.args.runs):
+            for _ in range(1 if self.args.quick else self.args.runs):
                 for name, values in taken.items():
                     values.append(self.memory_of(name, tls, n))
             self.report("idle session, %s" % (
@@ -294,19 +294,17 @@ class Bench:
         try:
             for workers in (1, 2):
                 p = peers.start("perdition", self.place(stubs, workers))
+
+                def logins(p=p, workers=workers):
+                    return self.cpu_of(p, n, 10000, lambda: self.load(
+                        p, "imap4", "none", "full", n, 64 * workers))
                 try:
-                    taken[workers] = [self.cpu_of(
-                        p, n, 10000, lambda p=p: self.load(
-                            p, "imap4", "none", "full", n, 64))
-                        for _ in range(self.args.runs + 1)][1:]
+                    taken[workers] = [logins() for _ in range(
+                        self.args.runs + 1)][1:]
                     if workers == 1:
                         continue
-                    held, _ = self.hold(p, "imap4", "none",
-                                        self.args.open)
-                    taken["open"] = [self.cpu_of(
-                        p, n, 10000, lambda p=p: self.load(
-                            p, "imap4", "none", "full", n, 64))
-                        for _ in range(self.args.runs)]
+                    held, _ = self.hold(p, "imap4", "none", self.args.open)
+                    taken["open"] = [logins() for _ in range(self.args.runs)]
                     self.release(held)
                 finally:
                     p.stop()
@@ -316,7 +314,9 @@ class Bench:
         self.report("login beside %d open sessions" % self.args.open,
                     "CPU s/10,000 logins", {},
                     {"perdition": taken["open"]}, two * 1.15)
-        # Both workers are busy for what a login costs with two of them.
+        # Logins for a CPU second of the workers, as many at once for each: on
+        # a machine whose processors also carry the load, that is what would
+        # be left of the second worker if it had one for itself.
         factor = 2 * statistics.median(taken[1]) / two
         self.report("logins with two workers, of those with one", "x", {},
                     {"perdition": [factor]}, -1.8)
@@ -326,7 +326,7 @@ class Bench:
         n = self.args.capacity
         per = 7500  # sessions a process of the load or a stub can hold
         stubs = peers.Stubs(self.args.build, -(-n // per))
-        p = peers.start("perdition", self.place(stubs, None))
+        p = peers.start("perdition", self.place(stubs, self.args.workers))
         try:
             before = machine.pss(p.proc.pid)
             held, result = self.hold(p, "imap4", "none", n,
@@ -334,7 +334,9 @@ class Bench:
             time.sleep(2.5)
             each = (machine.pss(p.proc.pid) - before) / n
             self.release(held)
-            self.report("%d sessions held, default settings" % n,
+            self.report("%d sessions held, %s" % (
+                n, "workers %d" % self.args.workers if self.args.workers
+                else "default settings"),
                         "KiB PSS each", {}, {"perdition": [each]}, 1.5)
             print("    in %.1f s, with %d files allowed to a process" % (
                 result["seconds"],
@@ -383,7 +385,7 @@ class Bench:
             self.report("%d clients at once, until the last is in" % n, "s",
                         {}, taken)
             self.report("memory that stays after they have gone", "MiB PSS",
-                        {}, {"perdition": memory}, 4)
+                        {}, {"perdition": memory}, 8)
         except Missed as e:
             self.miss("storm of %d: %s" % (n, e))
         finally:
@@ -469,8 +471,8 @@ class Bench:
 
 MODES = ("login", "tls", "latency", "relay", "noop", "memory", "popmap",
          "scaling", "capacity", "storm", "day")
-SIZES = {"logins": (10000, 1500), "mib": (1024, 192),
-         "noops": (100000, 20000), "sessions": (2000, 500)}
+SIZES = {"logins": (10000, 1000), "mib": (1024, 128),
+         "noops": (100000, 15000), "sessions": (2000, 500)}
 QUICK = ("login", "tls", "latency", "relay", "noop", "memory")
 
 
@@ -487,6 +489,8 @@ def main():
     parser.add_argument("--day", type=int, default=7500000,
                         help="logins of the mode day")
     parser.add_argument("--capacity", type=int, default=20000)
+    parser.add_argument("--workers", type=int,
+                        help="of capacity; 0: the default setting")
     parser.add_argument("--mib", type=int)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", default="bench-results.json")

@@ -4,7 +4,7 @@
  * large; or ask for nothing much, often.
  *
  * usage: load imap4|pop3 none|starttls|implicit PORT WORK COUNT AT_ONCE
- *        [ecdsa|rsa [FIRST]]
+ *        [ecdsa|rsa [FIRST [ADDRESS]]]
  * WORK, against 127.0.0.1:PORT, AT_ONCE sessions at a time:
  *   full    COUNT sessions, each with a handshake of its own
  *   resume  COUNT sessions; each takes up the last one of its place, as a
@@ -17,7 +17,8 @@
  * sessions that could have been resumed; p50, p99: from connect() to the answer
  * to the login.  ecdsa, rsa: which kind of certificate the clients can verify.
  * They do not verify it: what clients do is not what is measured.  FIRST: users
- * are bench<FIRST> and so on, to spread them over real-servers.
+ * are bench<FIRST> and so on, to spread them over real-servers.  ADDRESS: where
+ * the clients come from; one has ports for 60,000.
  */
 #include "config.h"
 
@@ -68,6 +69,7 @@ static struct run {
 	int port, epoll;
 	unsigned long again_n; /* how often, beyond once by each session */
 	unsigned long user;    /* the next one's number */
+	struct sockaddr_in from;
 	unsigned long todo, open, ok, failed, offered, resumed, held;
 	float *took; /* ms, of each login */
 	unsigned long took_n, took_max;
@@ -111,6 +113,11 @@ connect_place(struct place *c)
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	sin.sin_port = htons((uint16_t)run.port);
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(
+	    c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (run.from.sin_family != 0 &&
+	    bind(c->fd, (struct sockaddr *)&run.from, sizeof(run.from)) == -1)
+		return false;
 	/* No TIME_WAIT of ours: or ports run out. */
 	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	if (run.tls && !prepare_tls(c))
@@ -403,7 +410,7 @@ usage(void)
 {
 	fputs("usage: load imap4|pop3 none|starttls|implicit PORT "
 	      "full|resume|fetch|noop|hold COUNT AT_ONCE [ecdsa|rsa "
-	      "[FIRST]]\n",
+	      "[FIRST [ADDRESS]]]\n",
 	    stderr);
 	return EXIT_FAILURE;
 }
@@ -440,6 +447,8 @@ main(int argc, char **argv)
 	count = strtoul(argv[5], NULL, 10);
 	at_once = strtoul(argv[6], NULL, 10);
 	run.user = argc > 8 ? strtoul(argv[8], NULL, 10) : 0;
+	if (argc > 9 && inet_pton(AF_INET, argv[9], &run.from.sin_addr) == 1)
+		run.from.sin_family = AF_INET;
 	write_steps(
 	    strcmp(argv[1], "imap4") == 0, strcmp(argv[2], "starttls") == 0);
 	places = run.hold ? count : at_once;
