@@ -113,8 +113,7 @@ connect_place(struct place *c)
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	sin.sin_port = htons((uint16_t)run.port);
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(
-	    c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	if (run.from.sin_family != 0 &&
 	    bind(c->fd, (struct sockaddr *)&run.from, sizeof(run.from)) == -1)
 		return false;
