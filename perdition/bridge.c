@@ -21,10 +21,9 @@
 static void
 open_pipe(struct bridge_tools *t)
 {
-	if (pipe2(t->pipe, O_NONBLOCK | O_CLOEXEC) == -1)
-		t->pipe[0] = t->pipe[1] = -1;
+	t->has_pipe = pipe2(t->pipe, O_NONBLOCK | O_CLOEXEC) == 0;
 	/* A pipe counts its pieces, not their bytes: one may be a packet. */
-	else
+	if (t->has_pipe)
 		(void)fcntl(t->pipe[1], F_SETPIPE_SZ, 4 * BRIDGE_PIECE);
 }
 
@@ -39,10 +38,9 @@ bridge_tools_open(struct bridge_tools *t)
 static void
 close_pipe(struct bridge_tools *t)
 {
-	for (int i = 0; i < 2; i++)
-		if (t->pipe[i] != -1)
-			close(t->pipe[i]);
-	t->pipe[0] = t->pipe[1] = -1;
+	for (int i = 0; i < 2 && t->has_pipe; i++)
+		close(t->pipe[i]);
+	t->has_pipe = false;
 }
 
 void
@@ -162,6 +160,10 @@ flow_splice(struct bridge_flow *f, struct conn *from, struct conn *to,
 	size_t done = 0;
 	int ret;
 
+	if (r == -1 && errno == EINVAL) { /* then all is copied */
+		close_pipe(t);
+		return 0;
+	}
 	if (!has_bytes(f, r, &ret))
 		return ret;
 	while (done < (size_t)r) {
@@ -185,10 +187,11 @@ static int
 flow_move(struct bridge_flow *f, struct conn *from, struct conn *to,
     struct bridge_tools *t, uint64_t *count)
 {
-	if (!f->bulk || t->pipe[0] == -1 || !conn_in_clear(from) ||
+	if (!f->bulk || !t->has_pipe || !conn_in_clear(from) ||
 	    !conn_in_clear(to))
 		return flow_copy(f, from, to, t->scratch, count);
-	for (int i = 0; i < BULK_TURNS && f->bulk && f->kept == NULL; i++)
+	for (int i = 0;
+	     i < BULK_TURNS && f->bulk && f->kept == NULL && t->has_pipe; i++)
 		if (flow_splice(f, from, to, t, count) == -1)
 			return -1;
 	return 0;

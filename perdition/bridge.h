@@ -22,7 +22,8 @@
 /* What all bridges of a worker move bytes with. */
 struct bridge_tools {
 	char *scratch; /* BRIDGE_PIECE bytes, undefined between two calls */
-	int pipe[2];   /* empty between two calls; -1: none */
+	bool has_pipe;
+	int pipe[2]; /* empty between two calls */
 };
 
 struct bridge_flow {

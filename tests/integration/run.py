@@ -42,6 +42,17 @@ def enter_namespace():
         sys.executable, __file__, *sys.argv[1:]])
 
 
+def scratch_place():
+    """A directory of root's that nothing of this run lies below: what is there
+    is hidden from us."""
+    used = [HERE, pathlib.Path.cwd(), *map(pathlib.Path, sys.argv[1:])]
+    for place in map(pathlib.Path, ("/srv", "/mnt", "/media", "/opt")):
+        if place.is_dir() and not any(
+                x.resolve().is_relative_to(place) for x in used):
+            return str(place)
+    sys.exit("run.py: no directory for a scratch file system")
+
+
 def furnish_namespace():
     """Documentation addresses to connect from, a host name with a dot, name
     resolution that stays here, and a scratch directory that Sendmail deems
@@ -56,13 +67,14 @@ def furnish_namespace():
         run("ip", "addr", "add", addr + "/32", "dev", "lo")
     for addr in addresses.CLIENTS6:
         run("ip", "-6", "addr", "add", addr + "/128", "dev", "lo", "nodad")
-    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/srv")
-    os.environ["PERDITION_TEST_TMP"] = "/srv"
+    scratch = scratch_place()
+    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", scratch)
+    os.environ["PERDITION_TEST_TMP"] = scratch
     for name, text in (("hosts", "127.0.0.1 mx.test localhost\n"
                                  "::1 mx.test localhost\n"),
                        ("nsswitch.conf", "passwd: files\ngroup: files\n"
                                          "hosts: files\n")):
-        path = pathlib.Path("/srv", name)
+        path = pathlib.Path(scratch, name)
         path.write_text(text)
         path.chmod(0o644)
         run("mount", "--bind", str(path), "/etc/" + name)

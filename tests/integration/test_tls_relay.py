@@ -53,6 +53,7 @@ class Relay(TlsTestCase):
     def test_both_ways_at_once(self):
         data = random.Random(5).randbytes(SIZE)
         for way_in, out, version in (
+                ("plain", "plain", None),
                 ("tls", "plain", ssl.TLSVersion.TLSv1_3),
                 ("plain", "tls", None),
                 ("tls", "tls", ssl.TLSVersion.TLSv1_3),
