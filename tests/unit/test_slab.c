@@ -145,6 +145,7 @@ START_TEST(go_when_nobody_needs_them)
 	ck_assert_uint_eq(spares_count(s), 0);
 	storm(s, 3);
 	spares_destroy(&s);
+	loop_fake_settle(loop);
 	loop_destroy(&loop);
 }
 END_TEST
@@ -163,6 +164,7 @@ START_TEST(no_more_than_a_shelf)
 	spares_buf_return(s, &buf[0]); /* there is none */
 	spares_destroy(&s);
 	spares_destroy(&s);
+	loop_fake_settle(loop);
 	loop_destroy(&loop);
 }
 END_TEST
