@@ -48,8 +48,28 @@ class Service(TlsTestCase):
         return text.decode().strip().partition("=")[2]
 
     def reload(self, event="reloaded", count=1):
+        """The log's lines.  From then on only new workers accept clients, if
+        there are new ones."""
+        accepting = self.accepting()
         self.front.reload()
-        return self.front.wait_log(f"event={event}", count)
+        lines = self.front.wait_log(f"event={event}", count)
+        if "workers=new" in lines[-1]:
+            self.wait_drain(accepting)
+        return lines
+
+    def accepting(self):
+        """The workers that take new clients."""
+        draining = " ".join(self.front.log_lines("event=drain"))
+        return wait_for("workers", lambda: {
+            pid for pid in self.front.roles().get("worker", [])
+            if f"[{pid}]" not in draining})
+
+    def wait_drain(self, workers):
+        """They take none any more."""
+        wait_for("the old workers' end", lambda: all(
+            any(f"[{pid}]" in line
+                for line in self.front.log_lines("event=drain"))
+            for pid in workers))
 
     def s_client(self, *args, port=None):
         done = subprocess.run(
@@ -145,9 +165,11 @@ class Reload(Service):
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertIn("is not for the key in", done.stderr)
         shutil.copy(new.key, self.pair.key)
+        accepting = self.accepting()
         done = run()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.front.wait_log("event=reloaded")
+        self.wait_drain(accepting)
         self.assertEqual(self.shown(), self.serial(new))
 
     def test_bad_from_the_start(self):
