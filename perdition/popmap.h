@@ -3,9 +3,12 @@
  * popmap - the contract between perdition and its lookup modules.
  *
  * A module is a shared object that exports one symbol, popmap_module.  It is
- * loaded by a lookup process, which holds no password and no client's socket,
- * so a module may block; it is called for one query at a time.  This header
- * is installed and stands alone.
+ * loaded by a process that holds no user's password and no client's socket.
+ * It may block, and is called for one query at a time: each process that
+ * looks up has a map of its own, with its own connection to the database.  A
+ * module that never waits for anybody says so (POPMAP_QUICK) and is asked
+ * where questions arrive, without a further hop.  This header is installed and
+ * stands alone.
  */
 #ifndef PERDITION_POPMAP_H
 #define PERDITION_POPMAP_H
@@ -19,11 +22,18 @@
 extern "C" {
 #endif
 
-#define POPMAP_ABI 1
+#define POPMAP_ABI 2
 
 #define POPMAP_SERVERS_MAX 16
 #define POPMAP_USER_MAX 512   /* bytes */
 #define POPMAP_SERVER_MAX 280 /* bytes: host name or [IPv6], ":", port */
+
+/* popmap_ops.flags: answers from memory or a local file, in microseconds; never
+ * waits for another process. */
+#define POPMAP_QUICK 1u
+
+/* popmap_answer.ttl: not to be kept at all. */
+#define POPMAP_TTL_NONE UINT32_MAX
 
 /* Counted text: may hold any byte, NUL too; not NUL-terminated. */
 struct popmap_text {
@@ -41,13 +51,21 @@ struct popmap_query {
 	const struct sockaddr *client_addr, *local_addr;
 	bool client_tls;
 	uint16_t port; /* of the real-server, unless the answer says one */
+	/* After so long nobody wants the answer, and a module that is still
+	 * busy then is killed; at least 1. */
+	unsigned int timeout_ms;
 };
 
 /*
- * One real-server in the order to be tried.  text as in a popmap file:
- * [USER<delimiter>]SERVER[:PORT], IPv6 in brackets; the caller parses it.
+ * The real-servers in the order to be tried.  text as in a popmap file:
+ * [USER<delimiter>]SERVER[:PORT], IPv6 in brackets; or with what popmap(5) says
+ * of TLS: imaps://SERVER, SERVER?tls=starttls.  The caller parses it.
  */
 struct popmap_answer {
+	/* For how many seconds this answer, also that there is no such key, may
+	 * be kept; 0, as it is before the call: as the administrator says
+	 * (popmap_cache). */
+	uint32_t ttl;
 	size_t n;
 	struct {
 		size_t len;
@@ -64,7 +82,10 @@ struct popmap; /* a module's own state */
 struct popmap_ops {
 	int abi; /* POPMAP_ABI; nothing else is read before it matches */
 	const char *name;
+	unsigned int flags; /* POPMAP_QUICK */
 	/*
+	 * Checks the options and reads files; must not need a database to be
+	 * up, or perdition would not start while it is down.
 	 * options: the text of map_library_opt, "" when there is none; valid
 	 * only during the call.  sysconfdir: where default files are, as
 	 * "/etc/perdition".  0 with *map set, or -1 with err set.

@@ -155,6 +155,7 @@ map_lookup(struct popmap *map, const struct popmap_query *query,
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "gdbm",
+	.flags = POPMAP_QUICK,
 	.open = map_open,
 	.lookup = map_lookup,
 	.close = map_close,

@@ -430,6 +430,7 @@ regex_lookup(struct popmap *map, const struct popmap_query *q,
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "regex",
+	.flags = POPMAP_QUICK,
 	.open = regex_open,
 	.lookup = regex_lookup,
 	.close = regex_close,

@@ -5,12 +5,17 @@
 
 packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
 	libuv1-dev libssl-dev libdb5.3-dev libgdbm-dev libseccomp-dev libcap-ng-dev
-	libsystemd-dev'
+	libsystemd-dev libldap-dev libmariadb-dev libpq-dev unixodbc-dev
+	libcdb-dev libnsl-dev libcurl4-openssl-dev'
 # Dovecot and Sendmail with what starts them.
 packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
 packages_tests='check strace curl isync fetchmail mutt ucspi-tcp mailfront
 	db5.3-util libsasl2-modules'
+# What popmap modules ask.
+packages_popmap='slapd ldap-utils mariadb-server mariadb-client postgresql
+	postgresql-client odbc-postgresql libsqliteodbc sqlite3 rpcbind ypserv
+	yp-tools tinycdb'
 # make tls-audit
 packages_audit='python3 iproute2 util-linux testssl.sh openssl dnsutils'
 # make bench, make bench-tls: the peers
