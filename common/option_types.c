@@ -216,15 +216,13 @@ const struct option_type option_path = { "FILE", false, string_parse,
 
 /* An empty text adds nothing, so that a list can be made empty. */
 static int
-strings_parse(const struct option_def *def, void *field, const char *text,
+texts_parse(const struct option_def *def, void *field, const char *text,
     struct err *err)
 {
 	struct option_list *list = field;
 	char **v;
 
 	(void)def;
-	if (text[0] == '\0')
-		return 0;
 	v = reallocarray(list->v, list->n + 1, sizeof(*v));
 	if (v == NULL)
 		return err_set(err, ENOMEM, "more memory");
@@ -234,6 +232,13 @@ strings_parse(const struct option_def *def, void *field, const char *text,
 		return err_set(err, ENOMEM, "more memory");
 	list->n++;
 	return 0;
+}
+
+static int
+strings_parse(const struct option_def *def, void *field, const char *text,
+    struct err *err)
+{
+	return text[0] == '\0' ? 0 : texts_parse(def, field, text, err);
 }
 
 static int
@@ -263,6 +268,8 @@ strings_clear(const struct option_def *def, void *field)
 }
 
 const struct option_type option_strings = { "STRING", true, strings_parse,
+	strings_print, strings_clear };
+const struct option_type option_texts = { "STRING", true, texts_parse,
 	strings_print, strings_clear };
 
 /* --- names --------------------------------------------------------------- */

@@ -34,6 +34,8 @@ enum client_cert_mode {
 	CLIENT_CERT_REQUIRED,
 };
 
+#define CONFIG_QUERY_KEYS_MAX 16
+
 struct listener_config {
 	const struct protocol *protocol;
 	struct protocol_settings settings;
@@ -76,8 +78,12 @@ struct config {
 	bool login_disabled;
 	unsigned int log_passwd;
 	unsigned int lower_case;
-	char *map_library, *map_library_opt;
-	unsigned int map_timeout; /* s */
+	struct option_list map_library, map_library_opt; /* pairs, in order */
+	bool map_fallthrough;
+	unsigned int map_timeout;     /* s */
+	unsigned int map_connections; /* of each map that is not quick */
+	unsigned int popmap_cache, popmap_cache_stale; /* s */
+	unsigned int popmap_cache_size;                /* answers */
 	bool no_daemon;
 	bool no_lookup;
 	char *ok_line;

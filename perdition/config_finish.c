@@ -23,7 +23,6 @@
 #include "common/banned.h"
 
 #define SERVERS_MAX 1024
-#define KEYS_MAX 16
 #define PLACEHOLDER "<basename>"
 
 void
@@ -240,12 +239,12 @@ finish_keys(struct config_finish *f)
 
 	if (rest.n == 0)
 		return;
-	f->c->query_keys = calloc(KEYS_MAX + 1, sizeof(char *));
+	f->c->query_keys = calloc(CONFIG_QUERY_KEYS_MAX + 1, sizeof(char *));
 	if (f->c->query_keys == NULL) {
 		config_out_of_memory(f);
 		return;
 	}
-	while (rest.n > 0 && n < KEYS_MAX) {
+	while (rest.n > 0 && n < CONFIG_QUERY_KEYS_MAX) {
 		slice_cut(&rest, ',', &key);
 		f->c->query_keys[n] = slice_dup(key);
 		if (f->c->query_keys[n] == NULL) {
@@ -256,7 +255,7 @@ finish_keys(struct config_finish *f)
 	}
 	if (rest.n > 0)
 		config_complain(
-		    f, "query_key", "more than %d formats", KEYS_MAX);
+		    f, "query_key", "more than %d formats", CONFIG_QUERY_KEYS_MAX);
 }
 
 static void
@@ -393,8 +392,20 @@ check_log(struct config_finish *f)
 }
 
 static void
+check_maps(struct config_finish *f)
+{
+	const struct config *c = f->c;
+
+	if (c->map_library_opt.n > c->map_library.n)
+		config_complain(f, "map_library_opt",
+		    "%zu of them, for %zu map_library", c->map_library_opt.n,
+		    c->map_library.n);
+}
+
+static void
 check_rest(struct config_finish *f)
 {
+	check_maps(f);
 	if (f->c->authenticate_in)
 		config_complain(f, "authenticate_in",
 		    "PAM is not part of this build; remove the option");

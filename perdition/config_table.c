@@ -361,15 +361,25 @@ static const struct option_def defs[] = {
 		"gives one." },
 
 	/* --- finding the real-server ------------------------------------ */
-	{ .name = "map_library", .letter = 'M', .type = &option_path,
+	{ .name = "map_library", .letter = 'M', .type = &option_texts,
 	    .offset = FIELD(map_library), .dflt = "gdbm", .arg = "NAME|FILE",
 	    .group = G_LOOKUP,
 	    .help = "Module that finds a user's real-server: a name such as "
-		"regex, bdb or gdbm, or a file. Empty: no lookup." },
-	{ .name = "map_library_opt", .letter = 'm', .type = &option_string,
+		"regex, ldap or gdbm, or a file; popmap(5) has them all. May "
+		"be given several times: the maps are asked in this order, "
+		"each for all keys, and the first answer counts. Empty: no "
+		"lookup." },
+	{ .name = "map_library_opt", .letter = 'm', .type = &option_texts,
 	    .offset = FIELD(map_library_opt), .dflt = "", .group = G_LOOKUP,
-	    .flags = OPTION_SECRET,
-	    .help = "Handed to the module, which documents it." },
+	    .arg = "OPTIONS", .flags = OPTION_SECRET,
+	    .help = "Handed to the module, which documents it. Of several, the "
+		"first belongs to the first map_library, and so on; \"\" stands "
+		"for a map that has none." },
+	{ .name = "map_fallthrough", .type = &option_bool,
+	    .offset = FIELD(map_fallthrough), .group = G_LOOKUP,
+	    .help = "When a map cannot tell, ask the next one. Without this, "
+		"the login is a temporary failure then: the next map might "
+		"send the user to a wrong server." },
 	{ .name = "module_dir", .type = &option_path,
 	    .offset = FIELD(module_dir), .dflt = MODULEDIR, .arg = "DIRECTORY",
 	    .group = G_LOOKUP,
@@ -377,7 +387,32 @@ static const struct option_def defs[] = {
 	{ .name = "map_timeout", .type = &option_seconds,
 	    .offset = FIELD(map_timeout), .dflt = "10", .min = 1, .max = 600,
 	    .group = G_LOOKUP,
-	    .help = "A lookup that takes longer is a temporary failure." },
+	    .help = "A lookup that takes longer is a temporary failure. The "
+		"map has nine tenths of it." },
+	{ .name = "map_connections", .type = &option_uint,
+	    .offset = FIELD(map_connections), .dflt = "4", .min = 1,
+	    .max = 64, .group = G_LOOKUP,
+	    .help = "How many questions a map that asks others (ldap, mysql "
+		"and the like) is asked at once, each by a process with a "
+		"connection of its own, started when needed. For each of "
+		"lookup_processes." },
+	{ .name = "popmap_cache", .type = &option_seconds,
+	    .offset = FIELD(popmap_cache), .dflt = "0", .max = 86400,
+	    .group = G_LOOKUP,
+	    .help = "What such a map answers, also that there is no such user, "
+		"counts for this long, unless the answer has a lifetime of "
+		"its own. 0: each login asks anew." },
+	{ .name = "popmap_cache_stale", .type = &option_seconds,
+	    .offset = FIELD(popmap_cache_stale), .dflt = "0",
+	    .max = 7 * 86400, .group = G_LOOKUP,
+	    .help = "While such a map cannot tell, an answer that is no older "
+		"than this goes on counting: who logged in lately still can. "
+		"0: no." },
+	{ .name = "popmap_cache_size", .type = &option_uint,
+	    .offset = FIELD(popmap_cache_size), .dflt = "100000", .min = 1,
+	    .max = 100000000, .group = G_LOOKUP,
+	    .help = "How many answers are kept for the two above, about 300 "
+		"bytes each; the least recently used go first." },
 	{ .name = "query_key", .type = &option_string,
 	    .offset = FIELD(query_key), .dflt = "", .arg = "FORMAT[,FORMAT...]",
 	    .group = G_LOOKUP,
@@ -506,10 +541,12 @@ static const struct option_def defs[] = {
 		"processor; more where the limit of files (two for each "
 		"session) is so low that they could not hold 32,000 sessions." },
 	{ .name = "lookup_processes", .type = &option_uint,
-	    .offset = FIELD(lookup_processes), .dflt = "2", .min = 1,
+	    .offset = FIELD(lookup_processes), .dflt = "1", .min = 1,
 	    .max = 64, .group = G_PROCESS,
-	    .help = "Processes that ask the map and the resolver, each for one "
-		"user at a time." },
+	    .help = "Processes that answer the workers' questions. One does "
+		"for some ten thousand logins a second: it never waits, but "
+		"has others wait for maps and the resolver. Each keeps answers "
+		"and connections of its own." },
 
 	/* --- TLS -------------------------------------------------------- */
 	{ .name = "ssl_mode", .type = &option_set,

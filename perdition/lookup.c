@@ -14,7 +14,6 @@
 
 #include "common/log.h"
 #include "perdition/popmap_answer.h"
-#include "perdition/popmap_module.h"
 #include "perdition/query_key.h"
 #include "perdition/username.h"
 
@@ -23,9 +22,8 @@
 struct lookup {
 	const struct config *config;
 	struct resolver *resolver;
-	struct popmap_module *module; /* NULL: no popmap */
+	struct maps *maps;            /* none in it: no popmap */
 	struct popmap_answer found;   /* too large for a stack */
-	size_t turn; /* where the default servers begin when not all fit */
 };
 
 /* One question on its way. */
@@ -33,7 +31,8 @@ struct ask {
 	struct lookup *l;
 	const struct lookup_question *q;
 	struct lookup_answer *a;
-	uint64_t now_ms;
+	const struct resolve_when *when;
+	bool waits;     /* for what is on its way; then nothing else counts */
 	struct err why; /* of the last candidate that did not work out */
 };
 
@@ -79,7 +78,8 @@ default_port(const struct ask *k, const struct server_url *url)
 
 /*
  * Appends the addresses of one real-server, at most max.  port: 0 for what url
- * says.  1; or 0, -1 as resolve_host() with k->why set and nothing appended.
+ * says.  1; or 0, -1 as resolve_host() with k->why set and nothing appended,
+ * also when that is on its way.
  */
 static int
 add_host(struct ask *k, struct slice host, uint16_t port,
@@ -105,7 +105,11 @@ add_host(struct ask *k, struct slice host, uint16_t port,
 		return err_set(
 		    &k->why, EINVAL, "a host name of %zu bytes", host.n);
 	ret = resolve_host(
-	    k->l->resolver, host, k->now_ms, addrs, max, &n, &k->why);
+	    k->l->resolver, host, k->when, addrs, max, &n, &k->why);
+	if (ret == RESOLVE_WAIT) {
+		k->waits = true;
+		return -1;
+	}
 	if (ret != 1)
 		return ret;
 	for (size_t i = 0; i < n; i++) {
@@ -188,8 +192,9 @@ use_defaults(struct ask *k)
 		return;
 	}
 	err_set(&k->why, ENOENT, "no outgoing_server for this protocol");
+	/* In turn, and for one question always the same. */
 	if (count > LOOKUP_CANDIDATES_MAX)
-		first = k->l->turn++ % count;
+		first = (size_t)(k->q->id >> 32) % count;
 	for (size_t i = 0; i < count && k->a->n < LOOKUP_CANDIDATES_MAX; i++) {
 		const struct server_config *s =
 		    &c->servers[(first + i) % count];
@@ -198,7 +203,8 @@ use_defaults(struct ask *k)
 		    s->url.protocol != protocol_of(k))
 			continue;
 		if (add_host(k, slice_str(s->host), s->port, &s->url,
-			share(count)) != 1)
+			share(count)) != 1 &&
+		    !k->waits)
 			log_event(LOG_WARNING, "outgoing-server-unresolved",
 			    LOG_STR("why", k->why.msg));
 	}
@@ -242,6 +248,8 @@ use_text(struct ask *k, struct slice text, size_t max)
 		set_user(k, s.user);
 	return;
 out:
+	if (k->waits)
+		return;
 	log_event(LOG_WARNING, "popmap-server-skipped",
 	    LOG_SLICE("user", user_of(k)), LOG_SLICE("server", text),
 	    LOG_STR("why", k->why.msg));
@@ -262,14 +270,36 @@ use_found(struct ask *k)
 		fail(k, LOOKUP_FAILED, "%.200s", k->why.msg);
 }
 
-/* 1 with l->found filled, 0 no hit, -1 with k->why. */
-static int
-ask_module(struct ask *k, struct slice user)
+/* The keys to look for, in order, written one behind the other to mem. */
+static size_t
+make_keys(const struct ask *k, const struct query_key_values *values,
+    char *mem, size_t cap, struct popmap_text *keys, size_t max)
 {
-	static const char *const whole[] = { "\\U", NULL };
+	static char whole_name[] = "\\U";
+	static char *const whole[] = { whole_name, NULL };
 	const struct config *c = k->l->config;
-	const char *const *format =
-	    c->query_keys == NULL ? whole : (const char *const *)c->query_keys;
+	char *const *format = c->query_keys == NULL ? whole : c->query_keys;
+	size_t n = 0, used = 0;
+
+	for (; *format != NULL && n < max; format++) {
+		size_t room = cap - used < QUERY_KEY_MAX ? cap - used
+							 : QUERY_KEY_MAX;
+		long len =
+		    query_key_expand(*format, values, mem + used, room);
+
+		if (len == -1)
+			continue; /* longer than what any map holds */
+		keys[n++] = (struct popmap_text){ mem + used, (size_t)len };
+		used += (size_t)len;
+	}
+	return n;
+}
+
+/* 1 with l->found filled, 0 no hit, -1 with k->why or k->waits. */
+static int
+ask_maps(struct ask *k, struct slice user)
+{
+	const struct config *c = k->l->config;
 	struct query_key_values values = {
 		.user = user,
 		.delimiter = c->domain_delimiter,
@@ -288,24 +318,23 @@ ask_module(struct ask *k, struct slice user)
 		.client_tls = k->q->client_tls,
 		.port = default_port(k, &usual),
 	};
-	char key[QUERY_KEY_MAX];
-	int ret = 0;
+	struct popmap_text keys[CONFIG_QUERY_KEYS_MAX];
+	char mem[CONFIG_QUERY_KEYS_MAX * QUERY_KEY_MAX];
+	size_t n = make_keys(k, &values, mem, sizeof(mem), keys,
+	    CONFIG_QUERY_KEYS_MAX);
+	int ret;
 
 	username_split(user, c->domain_delimiter, &local, &domain);
 	query.local = (struct popmap_text){ local.p, local.n };
 	query.domain = (struct popmap_text){ domain.p, domain.n };
 	addr_to_sockaddr(&k->q->client, &client);
 	addr_to_sockaddr(&k->q->local, &local_addr);
-	for (; ret == 0 && *format != NULL; format++) {
-		long n = query_key_expand(*format, &values, key, sizeof(key));
-
-		if (n == -1)
-			continue; /* longer than what any map holds */
-		query.key = (struct popmap_text){ key, (size_t)n };
-		ret = popmap_module_lookup(
-		    k->l->module, &query, &k->l->found, &k->why);
-	}
-	return ret;
+	ret = maps_ask(k->l->maps, &query, keys, n, k->when->now_ms,
+	    k->when->asked_ms, k->when->waiter, &k->l->found, &k->why);
+	if (ret != MAPS_WAIT)
+		return ret;
+	k->waits = true;
+	return -1;
 }
 
 static void
@@ -319,7 +348,7 @@ use_popmap(struct ask *k)
 		fail(k, LOOKUP_NONE, "user's name too long");
 		return;
 	}
-	switch (ask_module(k, slice_make(user, (size_t)n))) {
+	switch (ask_maps(k, slice_make(user, (size_t)n))) {
 	case 1:
 		use_found(k);
 		return;
@@ -340,72 +369,85 @@ find_domain(struct ask *k)
 	if (c->add_domain == 0 ||
 	    (c->explicit_domain != NULL && c->explicit_domain[0] != '\0'))
 		return true;
-	if (resolve_domain(k->l->resolver, &k->q->local, c->add_domain_depth,
-		k->now_ms, k->a->domain, &k->why) != -1)
+	switch (resolve_domain(k->l->resolver, &k->q->local,
+	    c->add_domain_depth, k->when, k->a->domain, &k->why)) {
+	case RESOLVE_WAIT:
+		k->waits = true;
+		return false;
+	case -1:
+		break;
+	default:
 		return true;
+	}
 	/* Without the domain it would be another user's name. */
 	fail(k, LOOKUP_FAILED, "%.200s", k->why.msg);
 	return false;
 }
 
-void
-lookup_ask(struct lookup *l, const struct lookup_question *q, uint64_t now_ms,
-    struct lookup_answer *a)
+bool
+lookup_ask(struct lookup *l, const struct lookup_question *q,
+    const struct resolve_when *when, struct lookup_answer *a)
 {
-	struct ask k = { .l = l, .q = q, .a = a, .now_ms = now_ms };
+	struct ask k = { .l = l, .q = q, .a = a, .when = when };
 	struct slice user, server;
 
 	/* Not the candidates, which are large; add_host() fills them. */
 	memset(a, 0, offsetof(struct lookup_answer, candidate));
 	a->id = q->id;
 	if (!find_domain(&k))
-		return;
+		return !k.waits;
 	if (l->config->client_server_specification &&
 	    username_split(
 		user_of(&k), l->config->domain_delimiter, &user, &server))
 		use_specified(&k, user, server);
-	else if (l->module != NULL)
+	else if (maps_count(l->maps) > 0)
 		use_popmap(&k);
 	else
 		use_defaults(&k);
+	return !k.waits;
 }
 
-static int
-open_module(struct lookup *l, struct err *err)
+void
+lookup_give_up(const struct lookup_question *q, const char *why,
+    struct lookup_answer *a)
 {
-	const struct config *c = l->config;
-	char *path;
-	int ret;
+	struct ask k = { .q = q, .a = a };
 
-	if (c->map_library == NULL || c->map_library[0] == '\0')
-		return 0;
-	path = popmap_module_find(c->map_library, c->module_dir, err);
-	if (path == NULL)
-		return -1;
-	ret = popmap_module_open(
-	    &l->module, path, c->map_library_opt, SYSCONFDIR "/perdition", err);
-	free(path);
-	return ret;
+	memset(a, 0, offsetof(struct lookup_answer, candidate));
+	a->id = q->id;
+	fail(&k, LOOKUP_FAILED, "%s", why);
+}
+
+void
+lookup_tick(struct lookup *l, uint64_t now_ms)
+{
+	maps_tick(l->maps, now_ms);
+	resolve_tick(l->resolver, now_ms);
+}
+
+uint64_t
+lookup_due(const struct lookup *l)
+{
+	uint64_t maps = maps_due(l->maps), names = resolve_due(l->resolver);
+
+	return maps < names ? maps : names;
 }
 
 int
-lookup_open(struct lookup **lp, const struct config *config,
-    const struct resolve_ops *ops, struct err *err)
+lookup_open(struct lookup **lp, const struct lookup_settings *set,
+    struct err *err)
 {
+	const struct config *c = set->config;
 	struct lookup *l = calloc(1, sizeof(*l));
 	int ret = -1;
 
 	*lp = l;
 	if (l == NULL)
 		return err_set(err, ENOMEM, "out of memory");
-	l->config = config;
-	l->resolver = resolve_create(config->no_lookup, ops);
-	if (l->resolver == NULL) {
-		err_set(err, errno, "resolver: %s", strerror(errno));
-		goto out;
-	}
-	ret = open_module(l, err);
-out:
+	l->config = c;
+	if (resolve_open(&l->resolver, c->no_lookup, set->resolve, set->epoll,
+		maps_limit_ms(c), err) == 0)
+		ret = maps_open(&l->maps, c, set->epoll, set->trace, err);
 	if (ret == -1)
 		lookup_close(lp);
 	return ret;
@@ -416,8 +458,8 @@ lookup_close(struct lookup **lp)
 {
 	if (*lp == NULL)
 		return;
-	popmap_module_close(&(*lp)->module);
-	resolve_destroy(&(*lp)->resolver);
+	maps_close(&(*lp)->maps);
+	resolve_close(&(*lp)->resolver);
 	free(*lp);
 	*lp = NULL;
 }

@@ -7,8 +7,10 @@
 #include "perdition/lookup_role.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -27,8 +29,22 @@
  * again or have given up. */
 #define SEND_WAIT_MS 1000
 #define LOG_RETRY_MS 100
+/* How much of map_timeout a question has here: less than its session, more
+ * than a map. */
+#define LIMIT_PERCENT 97
 /* Below this, sending a packet costs more than answering a question. */
 #define QUICK_NS 50000
+
+/* A question whose answer is on its way. */
+struct pending {
+	struct memo_waiter waiter; /* first: wake() is given this */
+	struct role *role;
+	struct pending *next, **prev; /* of all, in the order of asking */
+	struct pending *ready;        /* the next one to be asked again */
+	struct resolve_when when;
+	int fd; /* who asked */
+	struct lookup_question question;
+};
 
 struct role {
 	const struct config *config;
@@ -36,10 +52,13 @@ struct role {
 	struct logq *log;
 	int epoll;
 	unsigned int slots;
+	struct watch control, worker[WORKER_SLOTS];
+	struct pending *oldest, **newest; /* list */
+	struct pending *ready, **last_ready;
+	struct pending *spare; /* for the next question */
 	bool ended;
 	bool log_waits;   /* some lines could not be handed on yet */
 	uint64_t cost_ns; /* of a question, a moving average */
-	struct lookup_question question;
 	struct lookup_answer answer;
 	char packet[MSG_MAX];
 	char text[MSG_MAX];    /* one answer */
@@ -57,6 +76,12 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static struct role *
+role_of(struct watch *w, size_t offset)
+{
+	return (struct role *)(void *)((char *)w - offset);
+}
+
 static int
 tell_ready(void)
 {
@@ -67,12 +92,14 @@ tell_ready(void)
 }
 
 static void
-read_control(struct role *r)
+read_control(struct watch *w, uint64_t now_ms)
 {
+	struct role *r = role_of(w, offsetof(struct role, control));
 	struct msg_reader in;
 	uint16_t type;
-	ssize_t n = msg_recv(ROLE_FD_CONTROL, r->packet, sizeof(r->packet));
+	ssize_t n = msg_recv(w->fd, r->packet, sizeof(r->packet));
 
+	(void)now_ms;
 	if (n == -1 && (errno == EAGAIN || errno == EMSGSIZE))
 		return;
 	if (n <= 0) { /* no master, no use */
@@ -127,30 +154,32 @@ send_answers(struct role *r, int fd)
 	       send_answer(fd, slice_make(r->answers, r->out.n));
 }
 
-static void
-ask(struct role *r)
+/* Whether there is an answer, in r->answer. */
+static bool
+ask(struct role *r, struct pending *p)
 {
 	uint64_t began = now_ns(), took;
+	bool done;
 
-	lookup_ask(r->lookup, &r->question, began / 1000000, &r->answer);
+	p->when.now_ms = began / 1000000;
+	done = lookup_ask(r->lookup, &p->question, &p->when, &r->answer);
 	took = now_ns() - began;
 	r->cost_ns = r->cost_ns - r->cost_ns / 8 + took / 8;
-	if (r->answer.status == LOOKUP_FAILED)
-		log_event(LOG_ERR, "lookup-failed",
-		    LOG_SLICE("user",
-			slice_make(r->question.user, r->question.user_len)),
-		    LOG_STR("why", r->answer.text));
+	return done;
 }
 
-/* r->question, to the packet.  False when the worker takes none. */
+/* r->answer, to the packet.  False when the worker takes none. */
 static bool
-answer(struct role *r, int fd)
+answer(struct role *r, const struct lookup_question *q, int fd)
 {
 	struct msg_writer before = r->out;
 	struct slice text;
 	long n;
 
-	ask(r);
+	if (r->answer.status == LOOKUP_FAILED)
+		log_event(LOG_ERR, "lookup-failed",
+		    LOG_SLICE("user", slice_make(q->user, q->user_len)),
+		    LOG_STR("why", r->answer.text));
 	n = lookup_answer_write(&r->answer, r->text, sizeof(r->text));
 	if (n == -1) { /* cannot be: every answer is sound and fits */
 		log_event(LOG_ERR, "lookup-answer-unsound");
@@ -169,15 +198,128 @@ answer(struct role *r, int fd)
 	return true;
 }
 
+/* --- questions that wait ------------------------------------------------ */
+
+/* The woken is asked again later, not in the midst of another question. */
+static void
+wake(struct memo_waiter *w, uint64_t now_ms)
+{
+	struct pending *p = (struct pending *)w;
+	struct role *r = p->role;
+
+	(void)now_ms;
+	p->ready = NULL;
+	*r->last_ready = p;
+	r->last_ready = &p->ready;
+}
+
+static void
+keep(struct role *r, struct pending *p)
+{
+	p->next = NULL;
+	p->prev = r->newest;
+	*r->newest = p;
+	r->newest = &p->next;
+}
+
+static void
+drop(struct role *r, struct pending *p)
+{
+	memo_waiter_leave(&p->waiter);
+	*p->prev = p->next;
+	if (p->next == NULL)
+		r->newest = p->prev;
+	else
+		p->next->prev = p->prev;
+	free(p);
+}
+
+/* A place for the next question; NULL with errno. */
+static struct pending *
+spare(struct role *r)
+{
+	struct pending *p = r->spare;
+
+	if (p == NULL)
+		p = malloc(sizeof(*p));
+	r->spare = p;
+	if (p == NULL)
+		return NULL;
+	memset(p, 0, offsetof(struct pending, question));
+	p->waiter.wake = wake;
+	p->role = r;
+	p->when.waiter = &p->waiter;
+	return p;
+}
+
+/* One answer that nobody else's is to wait for. */
+static void
+answer_alone(struct role *r, struct pending *p)
+{
+	begin_answers(r);
+	if (answer(r, &p->question, p->fd))
+		(void)send_answers(r, p->fd);
+	drop(r, p);
+}
+
+static void
+ask_ready(struct role *r)
+{
+	while (r->ready != NULL) {
+		struct pending *p = r->ready;
+
+		r->ready = p->ready;
+		if (r->ready == NULL)
+			r->last_ready = &r->ready;
+		if (ask(r, p))
+			answer_alone(r, p);
+	}
+}
+
+static uint64_t
+limit_ms(const struct role *r)
+{
+	return (uint64_t)r->config->map_timeout * 10 * LIMIT_PERCENT;
+}
+
+/* All have the same time, so the oldest is the first. */
+static void
+give_up(struct role *r, uint64_t now_ms)
+{
+	while (r->oldest != NULL &&
+	       now_ms >= r->oldest->when.asked_ms + limit_ms(r)) {
+		struct pending *p = r->oldest;
+
+		lookup_give_up(&p->question, "no answer within map_timeout",
+		    &r->answer);
+		answer_alone(r, p);
+	}
+}
+
 /* --- questions ---------------------------------------------------------- */
 
 static bool
-next_question(struct role *r, struct msg_reader *in)
+parse_question(struct role *r, struct slice text, struct lookup_question *q)
 {
-	struct slice text = msg_get_slice(in);
+	return lookup_question_parse(text, q) == 0 &&
+	       q->listener < r->config->listener_count;
+}
 
-	return !in->failed && lookup_question_parse(text, &r->question) == 0 &&
-	       r->question.listener < r->config->listener_count;
+/* False when the worker takes no answers. */
+static bool
+take_question(struct role *r, struct pending *p, int fd)
+{
+	p->when.asked_ms = now_ns() / 1000000;
+	p->fd = fd;
+	if (ask(r, p)) {
+		/* What one map is asked for while another is, is not awaited
+		 * by this question any more. */
+		memo_waiter_leave(&p->waiter);
+		return answer(r, &p->question, fd);
+	}
+	r->spare = NULL;
+	keep(r, p);
+	return true;
 }
 
 static void
@@ -187,12 +329,17 @@ answer_all(struct role *r, int fd, struct msg_reader *in)
 
 	begin_answers(r);
 	while (in->rest.n > 0) {
-		if (!next_question(r, in)) {
+		struct pending *p = spare(r);
+		struct slice text = msg_get_slice(in);
+
+		if (p == NULL) /* the sessions' time limits decide */
+			break;
+		if (in->failed || !parse_question(r, text, &p->question)) {
 			log_event(LOG_ERR, "lookup-question-malformed",
 			    LOG_U64("bytes", in->rest.n));
 			break;
 		}
-		if (!answer(r, fd))
+		if (!take_question(r, p, fd))
 			return;
 		/* It has become slow: who was answered is not to wait. */
 		if (quick && !is_quick(r)) {
@@ -208,11 +355,16 @@ answer_all(struct role *r, int fd, struct msg_reader *in)
 /* One packet of a worker; what waits there besides is reported again, after
  * the others' turn. */
 static void
-read_questions(struct role *r, int fd)
+read_questions(struct watch *w, uint64_t now_ms)
 {
+	int fd = w->fd;
+	struct role *r = role_of(w,
+	    offsetof(struct role, worker) +
+		(size_t)(fd - ROLE_FD_FIRST) * sizeof(*w));
 	struct msg_reader in;
 	ssize_t n = msg_recv(fd, r->packet, sizeof(r->packet));
 
+	(void)now_ms;
 	if (n == -1 && errno == EAGAIN) /* another lookup process took it */
 		return;
 	if (n == 0 || (n == -1 && errno != EMSGSIZE)) {
@@ -228,53 +380,94 @@ read_questions(struct role *r, int fd)
 		    LOG_ERR, "lookup-question-malformed", LOG_I64("bytes", n));
 }
 
+/* Until when epoll may sleep, ms; -1 for as long as it likes. */
+static int
+sleep_ms(const struct role *r)
+{
+	uint64_t due = lookup_due(r->lookup), now = now_ns() / 1000000;
+	uint64_t most = r->log_waits ? LOG_RETRY_MS : UINT64_MAX;
+
+	if (r->oldest != NULL && r->oldest->when.asked_ms + limit_ms(r) < due)
+		due = r->oldest->when.asked_ms + limit_ms(r);
+	if (due != UINT64_MAX && (due <= now || due - now < most))
+		most = due <= now ? 0 : due - now;
+	if (most == UINT64_MAX)
+		return -1;
+	return most > INT_MAX ? INT_MAX : (int)most;
+}
+
+static void
+turn(struct role *r, struct epoll_event *ready, int n)
+{
+	uint64_t now = now_ns() / 1000000;
+
+	for (int i = 0; i < n; i++) {
+		struct watch *w = ready[i].data.ptr;
+
+		/* An event before this one may have closed it. */
+		if (w->fd != -1)
+			w->ready(w, now);
+	}
+	lookup_tick(r->lookup, now);
+	ask_ready(r);
+	give_up(r, now);
+	r->log_waits = !logq_flush(r->log);
+}
+
 static void
 run(struct role *r)
 {
 	while (!r->ended) {
-		struct epoll_event ready[1 + WORKER_SLOTS];
-		int n = epoll_wait(r->epoll, ready, 1 + (int)r->slots,
-		    r->log_waits ? LOG_RETRY_MS : -1);
+		struct epoll_event ready[64];
+		int n = epoll_wait(r->epoll, ready, 64, sleep_ms(r));
 
 		if (n == -1 && errno != EINTR) {
 			log_event(LOG_ERR, "lookup-poll",
 			    LOG_STR("why", strerror(errno)));
 			return;
 		}
-		for (int i = 0; i < n; i++) {
-			if (ready[i].data.fd == ROLE_FD_CONTROL)
-				read_control(r);
-			else
-				read_questions(r, ready[i].data.fd);
-		}
-		r->log_waits = !logq_flush(r->log);
+		turn(r, ready, n);
 	}
 }
 
 /* Of the processes that wait at a worker's channel one is woken, not all. */
 static int
-watch(struct role *r, int fd, uint32_t exclusive)
+watch(struct role *r, struct watch *w, uint32_t exclusive)
 {
 	struct epoll_event ev = { .events = EPOLLIN | exclusive,
-		.data.fd = fd };
+		.data.ptr = w };
 
-	return epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &ev);
+	return epoll_ctl(r->epoll, EPOLL_CTL_ADD, w->fd, &ev);
 }
 
 static int
 open_all(struct role *r, struct err *err)
 {
+	struct lookup_settings set = { .config = r->config };
+
 	if (r->slots > WORKER_SLOTS)
 		return err_set(err, EINVAL, "%u workers' channels", r->slots);
-	r->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (r->epoll == -1 || watch(r, ROLE_FD_CONTROL, 0) == -1)
+	r->epoll = set.epoll = epoll_create1(EPOLL_CLOEXEC);
+	r->control = (struct watch){ read_control, ROLE_FD_CONTROL };
+	if (r->epoll == -1 || watch(r, &r->control, 0) == -1)
 		return err_set(
 		    err, errno, "control channel: %s", strerror(errno));
-	for (unsigned int i = 0; i < r->slots; i++)
-		if (watch(r, ROLE_FD_FIRST + (int)i, EPOLLEXCLUSIVE) == -1)
+	for (unsigned int i = 0; i < r->slots; i++) {
+		r->worker[i] = (struct watch){ read_questions,
+			ROLE_FD_FIRST + (int)i };
+		if (watch(r, &r->worker[i], EPOLLEXCLUSIVE) == -1)
 			return err_set(err, errno, "worker's channel: %s",
 			    strerror(errno));
-	return lookup_open(&r->lookup, r->config, NULL, err);
+	}
+	return lookup_open(&r->lookup, &set, err);
+}
+
+static void
+forget_all(struct role *r)
+{
+	while (r->oldest != NULL)
+		drop(r, r->oldest);
+	free(r->spare);
 }
 
 int
@@ -287,6 +480,8 @@ lookup_role_run(
 	if (r == NULL)
 		return err_set(err, ENOMEM, "out of memory");
 	r->epoll = -1;
+	r->newest = &r->oldest;
+	r->last_ready = &r->ready;
 	r->cost_ns = 100 * QUICK_NS; /* until it has shown */
 	r->config = config;
 	r->slots = slots;
@@ -305,6 +500,7 @@ lookup_role_run(
 	run(r);
 	ret = 0;
 out:
+	forget_all(r);
 	lookup_close(&r->lookup);
 	if (r->log != NULL)
 		logq_close(&r->log);

@@ -2,8 +2,10 @@
 /*
  * lookup_role - the lookup process: asks popmap and resolver for workers.
  *
- * It may block in either; that is what it is for.  Several of them read the
- * same channels, so whichever is free takes the next question.
+ * It never blocks: maps that ask others, and the resolver, have processes of
+ * their own (ask_pool.h), and a question waits here until they have answered.
+ * Where there are several lookup processes they read the same channels, so
+ * whichever is free takes the next question.
  */
 #ifndef PERDITION_LOOKUP_ROLE_H
 #define PERDITION_LOOKUP_ROLE_H

@@ -31,6 +31,11 @@ extern "C" {
 /* popmap_ops.flags: answers from memory or a local file, in microseconds; never
  * waits for another process. */
 #define POPMAP_QUICK 1u
+/* The answer does not depend on client_addr, local_addr and client_tls, and
+ * the module looks at none of them; so one answer does for all clients. */
+#define POPMAP_ANY_CLIENT 2u
+/* It does not depend on the client's port. */
+#define POPMAP_ANY_PORT 4u
 
 /* popmap_answer.ttl: not to be kept at all. */
 #define POPMAP_TTL_NONE UINT32_MAX
@@ -82,7 +87,7 @@ struct popmap; /* a module's own state */
 struct popmap_ops {
 	int abi; /* POPMAP_ABI; nothing else is read before it matches */
 	const char *name;
-	unsigned int flags; /* POPMAP_QUICK */
+	unsigned int flags; /* POPMAP_QUICK and the others */
 	/*
 	 * Checks the options and reads files; must not need a database to be
 	 * up, or perdition would not start while it is down.

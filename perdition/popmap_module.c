@@ -149,6 +149,18 @@ open_map(struct popmap_module *m, const char *options, const char *sysconfdir,
 }
 
 int
+popmap_module_flags(const char *path, unsigned int *flags, struct err *err)
+{
+	struct popmap_module m = { .dl = NULL };
+	int ret = load(&m, path, err);
+
+	*flags = ret == 0 && m.ops != NULL ? m.ops->flags : 0;
+	if (m.dl != NULL)
+		dlclose(m.dl);
+	return ret;
+}
+
+int
 popmap_module_open(struct popmap_module **mp, const char *path,
     const char *options, const char *sysconfdir, struct err *err)
 {
@@ -205,6 +217,7 @@ popmap_module_lookup(struct popmap_module *m, const struct popmap_query *q,
 	struct popmap_error why = { .msg = "" };
 	int ret;
 
+	a->ttl = 0;
 	if (m->legacy != NULL)
 		return popmap_legacy_lookup(m->legacy, q, a, err);
 	a->n = 0;

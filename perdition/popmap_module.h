@@ -20,6 +20,12 @@ struct popmap_module;
 char *popmap_module_find(const char *library, const char *dir, struct err *);
 
 /*
+ * What the module says of itself (popmap_ops.flags; none for a map library of
+ * perdition 2.2).  Loads the file and lets it go.  0, or -1 with err.
+ */
+int popmap_module_flags(const char *path, unsigned int *flags, struct err *);
+
+/*
  * Load the file and open its map with options (map_library_opt; NULL is "").
  * sysconfdir: where default files are.  0, or -1 with err naming the file.
  */

@@ -16,28 +16,26 @@
 
 #include "common/banned.h"
 
-#define PLACES 1024 /* names remembered; a newer one takes its place */
 #define NAME_BYTES LOOKUP_HOST_MAX
-
-enum entry_status { ENTRY_FREE, ENTRY_FOUND, ENTRY_NONE, ENTRY_FAILED };
-
-struct entry {
-	enum entry_status status;
-	bool reverse; /* key is an address, name is what it is called */
-	char key[NAME_BYTES];
-	uint64_t until;   /* ms, monotonic: ask again from then on */
-	uint64_t learned; /* ms, when it was last found */
-	size_t n;
-	struct addr addr[RESOLVE_ADDRS_MAX];
-	char name[NAME_BYTES];
-	char why[128];
-};
+/* How many names may be asked for at once. */
+#define PROCESSES 4
+/* What is asked, the first byte of a request. */
+#define ASK_FORWARD 'F'
+#define ASK_REVERSE 'R'
 
 struct resolver {
 	bool numeric;
 	struct resolve_ops ops;
-	struct hash_key hash;
-	struct entry entry[PLACES];
+	struct memo *memo;
+	struct ask_pool *pool;
+};
+
+static const struct memo_times times = {
+	.found = RESOLVE_HIT_MS,
+	.none = RESOLVE_MISS_MS,
+	.failed = RESOLVE_MISS_MS,
+	.stale = RESOLVE_STALE_MS,
+	.refresh = RESOLVE_HIT_MS,
 };
 
 static const struct resolve_ops system_ops = {
@@ -45,29 +43,6 @@ static const struct resolve_ops system_ops = {
 	.freeaddrinfo = freeaddrinfo,
 	.getnameinfo = getnameinfo,
 };
-
-struct resolver *
-resolve_create(bool numeric, const struct resolve_ops *ops)
-{
-	struct resolver *r = calloc(1, sizeof(*r));
-
-	if (r == NULL)
-		return NULL;
-	r->numeric = numeric;
-	r->ops = ops == NULL ? system_ops : *ops;
-	if (hash_key_make(&r->hash) == -1) {
-		free(r);
-		return NULL;
-	}
-	return r;
-}
-
-void
-resolve_destroy(struct resolver **rp)
-{
-	free(*rp);
-	*rp = NULL;
-}
 
 static const char *
 gai_text(int code)
@@ -121,20 +96,22 @@ interleave(struct addr *v, size_t n)
 	}
 }
 
-static void
-take_addresses(struct entry *e, const struct addrinfo *list)
+static size_t
+take_addresses(struct addr *v, const struct addrinfo *list)
 {
-	e->n = 0;
-	for (; list != NULL && e->n < RESOLVE_ADDRS_MAX; list = list->ai_next) {
+	size_t n = 0;
+
+	for (; list != NULL && n < RESOLVE_ADDRS_MAX; list = list->ai_next) {
 		struct addr a;
 
 		if (addr_from_sockaddr(&a, list->ai_addr) == -1 ||
-		    is_known(e->addr, e->n, &a))
+		    is_known(v, n, &a))
 			continue;
 		a.port = 0;
-		e->addr[e->n++] = a;
+		v[n++] = a;
 	}
-	interleave(e->addr, e->n);
+	interleave(v, n);
+	return n;
 }
 
 /* Whether code means that there is no such name, not that nobody knows. */
@@ -149,73 +126,193 @@ is_none(int code)
 }
 
 static void
-note_failure(struct entry *e, int code, uint64_t now)
+reply_failure(struct msg_writer *w, int code)
 {
-	/* Found lately, and now the resolver is down: better than nothing. */
-	if (!is_none(code) && e->status == ENTRY_FOUND &&
-	    now - e->learned < RESOLVE_STALE_MS) {
-		e->until = now + RESOLVE_MISS_MS;
-		return;
-	}
-	e->status = is_none(code) ? ENTRY_NONE : ENTRY_FAILED;
-	e->until = now + RESOLVE_MISS_MS;
-	if (snprintf(e->why, sizeof(e->why), "%s", gai_text(code)) < 0)
-		e->why[0] = '\0';
+	const char *why = gai_text(code);
+
+	memo_reply_begin(w, is_none(code) ? MEMO_NONE : MEMO_FAILED, 0);
+	msg_put_bytes(w, why, strlen(why));
 }
+
+/* --- in the processes that may wait ------------------------------------- */
 
 static void
-note_found(struct entry *e, uint64_t now)
-{
-	e->status = ENTRY_FOUND;
-	e->learned = now;
-	e->until = now + RESOLVE_HIT_MS;
-}
-
-/* The place of a key, emptied if another had it; NULL: no key to keep. */
-static struct entry *
-place_of(struct resolver *r, bool reverse, struct slice key)
-{
-	struct entry *e;
-
-	if (key.n == 0 || key.n >= NAME_BYTES || slice_find(key, '\0') != -1)
-		return NULL;
-	e = &r->entry[hash_bytes(&r->hash, key) % PLACES];
-	if (e->status != ENTRY_FREE && e->reverse == reverse &&
-	    slice_eq(slice_str(e->key), key))
-		return e;
-	memset(e, 0, sizeof(*e));
-	e->reverse = reverse;
-	memcpy(e->key, key.p, key.n);
-	return e;
-}
-
-static void
-ask_forward(struct resolver *r, struct entry *e, uint64_t now)
+serve_forward(struct resolver *r, const char *name, struct msg_writer *w)
 {
 	struct addrinfo hints = {
 		.ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
 	};
+	struct addr found[RESOLVE_ADDRS_MAX];
 	struct addrinfo *list = NULL;
-	int code = r->ops.getaddrinfo(e->key, NULL, &hints, &list);
+	int code = r->ops.getaddrinfo(name, NULL, &hints, &list);
+	size_t n = 0;
 
+	if (code == 0) {
+		n = take_addresses(found, list);
+		r->ops.freeaddrinfo(list);
+		code = n > 0 ? 0 : EAI_NONAME;
+	}
 	if (code != 0) {
-		note_failure(e, code, now);
+		reply_failure(w, code);
 		return;
 	}
-	take_addresses(e, list);
-	r->ops.freeaddrinfo(list);
-	if (e->n > 0)
-		note_found(e, now);
-	else
-		note_failure(e, EAI_NONAME, now);
+	memo_reply_begin(w, MEMO_FOUND, 0);
+	msg_put_bytes(w, found, n * sizeof(*found));
+}
+
+static void
+serve_reverse(struct resolver *r, const struct addr *a, struct msg_writer *w)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(a, &ss);
+	char name[NI_MAXHOST];
+	int code = r->ops.getnameinfo((struct sockaddr *)&ss, len, name,
+	    sizeof(name), NULL, 0, NI_NAMEREQD);
+
+	if (code != 0) {
+		reply_failure(w, code);
+		return;
+	}
+	memo_reply_begin(w, MEMO_FOUND, 0);
+	msg_put_bytes(w, name, strnlen(name, sizeof(name)));
+}
+
+static void
+serve(void *state, struct slice request, struct msg_writer *w)
+{
+	struct resolver *r = state;
+	struct slice what = slice_skip(request, 1);
+	char name[NAME_BYTES];
+	struct addr a;
+
+	if (request.p[0] == ASK_REVERSE && what.n == sizeof(a)) {
+		memcpy(&a, what.p, sizeof(a));
+		serve_reverse(r, &a, w);
+	} else if (request.p[0] == ASK_FORWARD && what.n < sizeof(name)) {
+		memcpy(name, what.p, what.n);
+		name[what.n] = '\0';
+		serve_forward(r, name, w);
+	} else {
+		memo_reply_begin(w, MEMO_FAILED, 0);
+	}
+}
+
+static int
+serve_open(void *arg, void **state, struct err *err)
+{
+	(void)err;
+	*state = arg;
+	return 0;
+}
+
+static void
+serve_close(void *state)
+{
+	(void)state;
+}
+
+/* --- begin and end ------------------------------------------------------ */
+
+int
+resolve_open(struct resolver **rp, bool numeric, const struct resolve_ops *ops,
+    int epoll, uint64_t limit_ms, struct err *err)
+{
+	static const struct ask_ops asked = { "resolver", serve_open, serve,
+		serve_close };
+	struct ask_pool_settings set = {
+		.ops = &asked,
+		.processes = epoll == -1 ? 0 : PROCESSES,
+		.limit_ms = limit_ms,
+		.epoll = epoll,
+		.done = memo_done,
+	};
+	struct resolver *r = calloc(1, sizeof(*r));
+	int ret = 0;
+
+	*rp = r;
+	if (r == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	set.arg = r;
+	r->numeric = numeric;
+	r->ops = ops == NULL ? system_ops : *ops;
+	if (!numeric) {
+		r->memo = memo_create(RESOLVE_NAMES_MAX);
+		if (r->memo == NULL)
+			ret = err_set(err, errno, "resolver: %s",
+			    strerror(errno));
+		else
+			ret = ask_pool_open(&r->pool, &set, err);
+	}
+	if (ret == -1)
+		resolve_close(rp);
+	return ret;
+}
+
+void
+resolve_close(struct resolver **rp)
+{
+	if (*rp == NULL)
+		return;
+	ask_pool_close(&(*rp)->pool);
+	memo_destroy(&(*rp)->memo);
+	free(*rp);
+	*rp = NULL;
+}
+
+void
+resolve_tick(struct resolver *r, uint64_t now_ms)
+{
+	if (r->pool != NULL)
+		ask_pool_tick(r->pool, now_ms);
+}
+
+uint64_t
+resolve_due(const struct resolver *r)
+{
+	return r->pool == NULL ? UINT64_MAX : ask_pool_due(r->pool);
+}
+
+/* --- questions ---------------------------------------------------------- */
+
+static enum memo_result
+ask(struct resolver *r, char kind, struct slice what,
+    const struct resolve_when *when, struct slice *answer)
+{
+	char request[1 + NAME_BYTES];
+
+	request[0] = kind;
+	memcpy(request + 1, what.p, what.n);
+	what = slice_make(request, 1 + what.n);
+	return memo_get(r->memo, r->pool, &times, what, what, when->now_ms,
+	    when->asked_ms, when->waiter, answer);
+}
+
+static size_t
+copy_addresses(struct slice answer, struct addr *out, size_t max)
+{
+	size_t n = answer.n / sizeof(*out);
+
+	if (n > max)
+		n = max;
+	if (n > 0)
+		memcpy(out, answer.p, n * sizeof(*out));
+	return n;
+}
+
+static bool
+is_name(struct slice host)
+{
+	return host.n > 0 && host.n < NAME_BYTES &&
+	       slice_find(host, '\0') == -1;
 }
 
 int
-resolve_host(struct resolver *r, struct slice host, uint64_t now_ms,
-    struct addr *out, size_t max, size_t *n, struct err *err)
+resolve_host(struct resolver *r, struct slice host,
+    const struct resolve_when *when, struct addr *out, size_t max, size_t *n,
+    struct err *err)
 {
-	struct entry *e;
+	struct slice answer;
 
 	*n = 0;
 	if (max > 0 && addr_parse_ip(host, &out[0]) == 0) {
@@ -223,23 +320,25 @@ resolve_host(struct resolver *r, struct slice host, uint64_t now_ms,
 		*n = 1;
 		return 1;
 	}
-	e = r->numeric ? NULL : place_of(r, false, host);
-	if (e == NULL) {
+	if (r->numeric || !is_name(host)) {
 		err_set(err, ENOENT, "%.*s: %s", (int)host.n, host.p,
 		    r->numeric ? "not an address, and no_lookup is set"
 			       : "not a host name");
 		return 0;
 	}
-	if (e->status == ENTRY_FREE || now_ms >= e->until)
-		ask_forward(r, e, now_ms);
-	if (e->status == ENTRY_FOUND) {
-		*n = e->n < max ? e->n : max;
-		memcpy(out, e->addr, *n * sizeof(*out));
+	switch (ask(r, ASK_FORWARD, host, when, &answer)) {
+	case MEMO_FOUND:
+		*n = copy_addresses(answer, out, max);
 		return 1;
+	case MEMO_WAIT:
+		return RESOLVE_WAIT;
+	case MEMO_NONE:
+		err_set(err, ENOENT, "%.*s: no such host", (int)host.n, host.p);
+		return 0;
+	default:
+		return err_set(err, EAGAIN, "%.*s: %.*s", (int)host.n, host.p,
+		    (int)answer.n, answer.p);
 	}
-	err_set(err, e->status == ENTRY_NONE ? ENOENT : EAGAIN, "%s: %s",
-	    e->key, e->why);
-	return e->status == ENTRY_NONE ? 0 : -1;
 }
 
 int
@@ -279,62 +378,56 @@ is_host_name(struct slice s)
 	return s.n > 0;
 }
 
-static void
-ask_reverse(
-    struct resolver *r, struct entry *e, const struct addr *a, uint64_t now)
+/* The name without its first depth labels; false when nothing is left, or it
+ * is no name to be trusted. */
+static bool
+cut_domain(const struct addr *a, struct slice name, unsigned int depth,
+    char *out)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(a, &ss);
-	char name[NI_MAXHOST];
-	struct slice s;
-	int code = r->ops.getnameinfo((struct sockaddr *)&ss, len, name,
-	    sizeof(name), NULL, 0, NI_NAMEREQD);
+	struct slice label;
 
-	if (code != 0) {
-		note_failure(e, code, now);
-		return;
-	}
-	s = slice_make(name, strnlen(name, sizeof(name)));
-	if (s.n > 0 && s.p[s.n - 1] == '.')
-		s.n--;
-	if (s.n >= sizeof(e->name) || !is_host_name(s)) {
+	if (name.n > 0 && name.p[name.n - 1] == '.')
+		name.n--;
+	if (name.n >= NAME_BYTES || !is_host_name(name)) {
 		log_event(LOG_NOTICE, "reverse-name-refused",
-		    LOG_ADDR("address", a), LOG_SLICE("name", s));
-		note_failure(e, EAI_NONAME, now);
-		return;
+		    LOG_ADDR("address", a), LOG_SLICE("name", name));
+		return false;
 	}
-	memcpy(e->name, s.p, s.n);
-	e->name[s.n] = '\0';
-	note_found(e, now);
+	while (depth-- > 0 && name.n > 0)
+		slice_cut(&name, '.', &label);
+	if (name.n == 0 || name.n >= LOOKUP_DOMAIN_MAX)
+		return false;
+	memcpy(out, name.p, name.n);
+	out[name.n] = '\0';
+	return true;
 }
 
 int
 resolve_domain(struct resolver *r, const struct addr *a, unsigned int depth,
-    uint64_t now_ms, char *out, struct err *err)
+    const struct resolve_when *when, char *out, struct err *err)
 {
 	char text[ADDR_TEXT_MAX];
-	struct slice key, rest, label;
-	struct addr bare = *a;
-	struct entry *e;
+	struct slice answer;
+	struct addr bare;
 
 	out[0] = '\0';
-	bare.port = 0;
-	key = slice_make(text, addr_write_ip(&bare, text));
-	e = r->numeric ? NULL : place_of(r, true, key);
-	if (e == NULL)
+	if (r->numeric)
 		return 0;
-	if (e->status == ENTRY_FREE || now_ms >= e->until)
-		ask_reverse(r, e, &bare, now_ms);
-	if (e->status == ENTRY_NONE)
+	/* Byte by byte equal where the address is. */
+	memset(&bare, 0, sizeof(bare));
+	bare.ip = a->ip;
+	bare.scope = a->scope;
+	switch (ask(r, ASK_REVERSE,
+	    slice_make((const char *)&bare, sizeof(bare)), when, &answer)) {
+	case MEMO_FOUND:
+		return cut_domain(&bare, answer, depth, out);
+	case MEMO_WAIT:
+		return RESOLVE_WAIT;
+	case MEMO_NONE:
 		return 0;
-	if (e->status != ENTRY_FOUND)
-		return err_set(err, EAGAIN, "name of %s: %s", e->key, e->why);
-	rest = slice_str(e->name);
-	while (depth-- > 0 && rest.n > 0)
-		slice_cut(&rest, '.', &label);
-	if (rest.n == 0 || rest.n >= LOOKUP_DOMAIN_MAX)
-		return 0;
-	memcpy(out, rest.p, rest.n);
-	out[rest.n] = '\0';
-	return 1;
+	default:
+		addr_write_ip(a, text);
+		return err_set(err, EAGAIN, "name of %s: %.*s", text,
+		    (int)answer.n, answer.p);
+	}
 }

@@ -29,6 +29,7 @@ static char at[] = "@", none[] = "", regex[] = "regex", bdb[] = "bdb",
 	    modules[] = BUILT_MODULES, options[128];
 static struct listener_config listener;
 static struct config config;
+static char *library, *library_opt;
 static int control[2], logs[2], worker[SLOTS][2]; /* ours, the role's */
 static pid_t pids[2];
 static char packet[MSG_MAX];
@@ -40,11 +41,13 @@ setup(void)
 	scratch_write("rules", SLICE("^bob$ 192.0.2.1\n^bad$ 'not a host'\n"));
 	snprintf(options, sizeof(options), "%s", scratch_path("rules"));
 	listener = (struct listener_config){ .protocol = &protocol_imap4 };
+	library = regex;
+	library_opt = options;
 	config = (struct config){
 		.domain_delimiter = at,
 		.explicit_domain = none,
-		.map_library = regex,
-		.map_library_opt = options,
+		.map_library = { &library, 1 },
+		.map_library_opt = { &library_opt, 1 },
 		.module_dir = modules,
 		.listeners = &listener,
 		.listener_count = 1,
@@ -384,8 +387,8 @@ START_TEST(cannot_start)
 	static char missing[] = "/no/such/map";
 	ssize_t n;
 
-	config.map_library = bdb;
-	config.map_library_opt = missing;
+	library = bdb;
+	library_opt = missing;
 	start(0);
 	n = receive(control[0]);
 	ck_assert_int_gt(n, 0);

@@ -244,7 +244,7 @@ class Running(Case):
         self.start()
         self.assertIn(b"* OK", greeting(self.port))
         self.assertEqual(sorted(self.roles().values()),
-                         ["log", "lookup", "lookup", "worker", "worker"])
+                         ["log", "lookup", "worker", "worker"])
         with open(self.pid_file, encoding="ascii") as f:
             self.assertEqual(int(f.read()), self.master.pid)
         self.master.send_signal(signal.SIGTERM)
@@ -268,7 +268,7 @@ class Running(Case):
             os.kill(victim, signal.SIGKILL)
             for _ in range(8):  # whichever worker's socket gets it
                 self.assertIn(b"* OK", greeting(self.port))
-            wait_for(lambda v=victim: len(self.roles()) == 5 and
+            wait_for(lambda v=victim: len(self.roles()) == 4 and
                      v not in self.roles(), "another " + role)
         self.logged("event=died role=log")
 
@@ -349,7 +349,7 @@ class Reload(Case):
         self.hup()
         self.logged("reload-refused text=.*nonexistent.so")
         self.assertIn(b"* OK", greeting(self.port))
-        wait_for(lambda: len(self.roles()) == 5, "the new ones are gone")
+        wait_for(lambda: len(self.roles()) == 4, "the new ones are gone")
         # And the next one is fine again.
         self.write_conf("no_daemon", "map_timeout 9")
         self.hup()
@@ -364,7 +364,7 @@ class Reload(Case):
         self.hup()
         wait_for(lambda: os.path.exists(self.log), "a new log file")
         wait_for(lambda: not others & set(self.roles()) and
-                 len(self.roles()) == 5, "the old ones are gone")
+                 len(self.roles()) == 4, "the old ones are gone")
         self.assertTrue(workers <= set(self.roles()))
         self.assertIn(b"* OK", greeting(self.port))
         self.logged("Connect: ")  # in the new file
@@ -391,7 +391,7 @@ class Reload(Case):
             wait_for(lambda: list(self.roles().values()).count("worker") == 3,
                      "one old worker")
             s.sendall(b"b LOGOUT\r\n")
-        wait_for(lambda: len(self.roles()) == 5, "the old ones are gone")
+        wait_for(lambda: len(self.roles()) == 4, "the old ones are gone")
         self.master.send_signal(signal.SIGTERM)
         self.assertEqual(self.ended(), 0)
 
@@ -606,7 +606,7 @@ class Events(Case):
                 except TimeoutError:
                     pass
         self.assertIn("short", "".join(lines))
-        wait_for(lambda: len(self.roles()) == 5, "the old one ends")
+        wait_for(lambda: len(self.roles()) == 4, "the old one ends")
 
     def test_address_of_the_same_port(self):
         self.start("listen imap4://127.0.0.2:%d" % self.port)

@@ -66,7 +66,7 @@ static const struct {
 } refused[] = {
 	{ TEST_MODULES "/popmap_missing.so", "", "No such file" },
 	{ TEST_MODULES "/popmap_nothing.so", "", "no symbol popmap_module" },
-	{ TEST_MODULES "/popmap_strange.so", "", "popmap interface 2, not 1" },
+	{ TEST_MODULES "/popmap_strange.so", "", "popmap interface 3, not 2" },
 	{ TEST_MODULES "/popmap_script.so", "bad", "bad options, /sys" },
 	{ "/dev/null", "", "cannot be loaded" },
 	{ TEST_MODULES "/popmap_old_get.so", "bad", "dbserver_init" },

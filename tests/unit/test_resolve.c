@@ -36,21 +36,30 @@ setup(void)
 	fake_asked = 0;
 	fake_failure = 0;
 	fake_reverse = NULL;
-	r = resolve_create(false, &fake_resolver);
-	ck_assert_ptr_nonnull(r);
+	ck_assert_int_eq(
+	    resolve_open(&r, false, &fake_resolver, -1, 1000, &err), 0);
 }
 
 static void
 teardown(void)
 {
-	resolve_destroy(&r);
+	resolve_close(&r);
 	ck_assert_ptr_null(r);
+}
+
+static const struct resolve_when *
+at(uint64_t now)
+{
+	static struct resolve_when when;
+
+	when = (struct resolve_when){ .now_ms = now, .asked_ms = now };
+	return &when;
 }
 
 static int
 ask(const char *host, uint64_t now)
 {
-	return resolve_host(r, slice_str(host), now, out, 64, &n, &err);
+	return resolve_host(r, slice_str(host), at(now), out, 64, &n, &err);
 }
 
 static void
@@ -92,7 +101,7 @@ START_TEST(bounds)
 	ck_assert_int_eq(ask("many.example", 0), 1);
 	ck_assert_uint_eq(n, RESOLVE_ADDRS_MAX);
 	ck_assert_int_eq(
-	    resolve_host(r, SLICE("many.example"), 0, out, 3, &n, &err), 1);
+	    resolve_host(r, SLICE("many.example"), at(0), out, 3, &n, &err), 1);
 	ck_assert_uint_eq(n, 3);
 	is_at(2, "192.0.2.3");
 	memset(name, 'a', sizeof(name) - 1);
@@ -100,7 +109,7 @@ START_TEST(bounds)
 	ck_assert_int_eq(ask(name, 0), 0);
 	ck_assert_int_eq(ask("", 0), 0);
 	ck_assert_int_eq(
-	    resolve_host(r, SLICE("one.example\0x"), 0, out, 1, &n, &err), 0);
+	    resolve_host(r, SLICE("one.example\0x"), at(0), out, 1, &n, &err), 0);
 }
 END_TEST
 
@@ -170,8 +179,9 @@ START_TEST(numeric)
 	struct addr a;
 	uint16_t port;
 
-	resolve_destroy(&r);
-	r = resolve_create(true, &fake_resolver);
+	resolve_close(&r);
+	ck_assert_int_eq(
+	    resolve_open(&r, true, &fake_resolver, -1, 1000, &err), 0);
 	fake_reverse = "a.example";
 	ck_assert_int_eq(ask("one.example", 0), 0);
 	ck_assert_ptr_nonnull(strstr(err.msg, "no_lookup"));
@@ -180,7 +190,7 @@ START_TEST(numeric)
 	ck_assert_int_eq(resolve_port(r, SLICE("110"), &port, &err), 0);
 	ck_assert_uint_eq(port, 110);
 	ck_assert_int_eq(addr_parse_ip(SLICE("192.0.2.1"), &a), 0);
-	ck_assert_int_eq(resolve_domain(r, &a, 1, 0, domain, &err), 0);
+	ck_assert_int_eq(resolve_domain(r, &a, 1, at(0), domain, &err), 0);
 	ck_assert_uint_eq(fake_asked, 0);
 }
 END_TEST
@@ -242,7 +252,7 @@ START_TEST(domain_cases)
 	fake_reverse = domains[_i].name;
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(
-		    resolve_domain(r, &a, domains[_i].depth, 0, domain, &err),
+		    resolve_domain(r, &a, domains[_i].depth, at(0), domain, &err),
 		    domains[_i].ret);
 		ck_assert_str_eq(domain, domains[_i].domain);
 	}
@@ -257,13 +267,13 @@ START_TEST(domain_fails)
 
 	ck_assert_int_eq(addr_parse_ip(SLICE("192.0.2.1"), &a), 0);
 	fake_failure = EAI_AGAIN;
-	ck_assert_int_eq(resolve_domain(r, &a, 1, 0, domain, &err), -1);
+	ck_assert_int_eq(resolve_domain(r, &a, 1, at(0), domain, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.msg, "192.0.2.1"));
 	/* The same text as a host's name is another question. */
 	fake_failure = 0;
 	fake_reverse = "x.example";
 	ck_assert_int_eq(
-	    resolve_domain(r, &a, 1, RESOLVE_MISS_MS, domain, &err), 1);
+	    resolve_domain(r, &a, 1, at(RESOLVE_MISS_MS), domain, &err), 1);
 	ck_assert_str_eq(domain, "example");
 }
 END_TEST
