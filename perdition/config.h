@@ -69,6 +69,7 @@ struct config {
 	char *config_file;
 	char *group, *username;
 	bool help, version, dump_config, check_config;
+	char *route, *route_from, *route_to; /* --route, --from, --to */
 	char *capability, *imap_capability, *pop_capability,
 	    *managesieve_capability;
 	bool inetd_mode;

@@ -228,6 +228,23 @@ static const struct option_def defs[] = {
 	    .flags = OPTION_COMMAND,
 	    .help = "Check the configuration and end, with status 0 when it is "
 		"good and 78 when it is not." },
+	{ .name = "route", .type = &option_string, .offset = FIELD(route),
+	    .dflt = "", .arg = "USER", .group = G_GENERAL,
+	    .flags = OPTION_COMMAND,
+	    .help = "Show where this user would be sent and why: the maps that "
+		"are asked, for which keys, how long each takes and what it "
+		"answers, the names in the three states, and the servers. "
+		"Status 0: there is one; 67: none; 75: it cannot be told "
+		"now." },
+	{ .name = "from", .type = &option_string, .offset = FIELD(route_from),
+	    .dflt = "", .arg = "ADDRESS[:PORT]", .group = G_GENERAL,
+	    .flags = OPTION_COMMAND,
+	    .help = "With route: the client's address." },
+	{ .name = "to", .type = &option_string, .offset = FIELD(route_to),
+	    .dflt = "", .arg = "ADDRESS[:PORT]", .group = G_GENERAL,
+	    .flags = OPTION_COMMAND,
+	    .help = "With route: the address that the client connects to; the "
+		"first listener's without it." },
 	{ .name = "no_daemon", .type = &option_bool,
 	    .offset = FIELD(no_daemon), .group = G_GENERAL,
 	    .help = "Stay in the foreground." },

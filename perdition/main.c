@@ -22,6 +22,7 @@
 #include "perdition/config.h"
 #include "perdition/master.h"
 #include "perdition/role.h"
+#include "perdition/route.h"
 #include "perdition/tls/tls_memfds.h"
 
 #include "common/banned.h"
@@ -131,6 +132,11 @@ run(struct config *c, int argc, char *argv[])
 		    option_write_dump(&config_options, c, true, stdout));
 	if (c->check_config)
 		return check_files(c);
+	if (c->route[0] != '\0') {
+		int status = route_show(c, stdout);
+
+		return status == 0 ? written(0) : status;
+	}
 	return serve(c, argc, argv);
 }
 

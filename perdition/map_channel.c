@@ -134,19 +134,21 @@ int
 map_servers_read(struct slice in, struct popmap_answer *a)
 {
 	struct msg_reader r;
+	bool ok = true;
 
 	msg_read_init(&r, in);
-	for (a->n = 0; r.rest.n > 0 && !r.failed; a->n++) {
+	for (a->n = 0; ok && r.rest.n > 0 && !r.failed; a->n++) {
 		struct slice s = msg_get_slice(&r);
 
-		if (a->n == POPMAP_SERVERS_MAX ||
-		    s.n > sizeof(a->server[0].text))
+		ok = a->n < POPMAP_SERVERS_MAX &&
+		     s.n <= sizeof(a->server[0].text);
+		if (!ok)
 			break;
 		if (s.n > 0)
 			memcpy(a->server[a->n].text, s.p, s.n);
 		a->server[a->n].len = s.n;
 	}
-	if (a->n > 0 && msg_read_done(&r))
+	if (ok && a->n > 0 && msg_read_done(&r))
 		return 0;
 	errno = EBADMSG;
 	return -1;

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct popmap {
 	char *options;
+	unsigned int asked; /* how often */
 };
 
 extern const struct popmap_ops popmap_module;
@@ -68,7 +70,24 @@ static int
 script_lookup(struct popmap *map, const struct popmap_query *q,
     struct popmap_answer *a, struct popmap_error *err)
 {
-	if (is(q->key, "fail")) {
+	map->asked++;
+	if (is(q->key, "hang")) /* until it is killed */
+		pause();
+	if (is(q->key, "die"))
+		_exit(1);
+	if (is(q->key, "count") || is(q->key, "brief") ||
+	    is(q->key, "once")) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "n%u.p%u", map->asked,
+		    (unsigned int)getpid());
+		a->ttl = is(q->key, "brief")  ? 1
+			 : is(q->key, "once") ? POPMAP_TTL_NONE
+					      : 0;
+		add(a, text);
+		return 1;
+	}
+	if (is(q->key, "fail") || access(map->options, F_OK) == 0) {
 		snprintf(err->msg, sizeof(err->msg), "told to");
 		return -1;
 	}
