@@ -8,6 +8,10 @@
  * matched.  The result is the substitution alone.  The file is read once,
  * when the module is opened; the option is its path, popmap.re the default.
  *
+ * Only rules that the key's beginning and end do not rule out are tried
+ * (regex_index.h), so thousands that begin with "^user" or end in
+ * "@example[.]org$" written as "@example\.org$" cost what a few do.
+ *
  * What a match costs: glibc's regexec(3) runs an automaton, whose time grows
  * with the key's length times the expression's size at worst squared, however
  * groups and stars are nested (below 5 ms for 512 bytes in all the classic
@@ -28,6 +32,8 @@
 #include "common/err.h"
 #include "common/option.h"
 #include "perdition/modules/map_answer.h"
+#include "perdition/modules/regex_index.h"
+#include "perdition/modules/regex_scan.h"
 #include "perdition/popmap.h"
 
 #include "common/banned.h"
@@ -45,60 +51,15 @@ struct rule {
 	bool compiled;
 	regex_t re;
 	char *substitution;
+	struct regex_literals literals; /* until the index is made */
 };
 
 struct popmap {
 	char *path;
 	struct rule *rules;
 	size_t n, cap;
+	struct regex_index *index;
 };
-
-/* Behind "[:alpha:]", "[.a.]" or "[=a=]", of which re is the bracket. */
-static const char *
-skip_class(const char *re)
-{
-	char end[3] = { re[1], ']', '\0' };
-	const char *p = strstr(re + 2, end);
-
-	return p == NULL ? re + strlen(re) : p + 2;
-}
-
-/* Behind the bracket expression that begins at re; a backslash in it is an
- * ordinary byte. */
-static const char *
-skip_brackets(const char *re)
-{
-	re++;
-	if (*re == '^')
-		re++;
-	if (*re == ']')
-		re++;
-	while (*re != '\0' && *re != ']') {
-		if (re[0] == '[' && re[1] != '\0' && strchr(":.=", re[1]))
-			re = skip_class(re);
-		else
-			re++;
-	}
-	return *re == '\0' ? re : re + 1;
-}
-
-/* Whether the expression refers back to a group: \1 outside of brackets. */
-static bool
-has_back_reference(const char *re)
-{
-	while (*re != '\0') {
-		if (*re == '[') {
-			re = skip_brackets(re);
-		} else if (*re == '\\' && re[1] != '\0') {
-			if (re[1] >= '1' && re[1] <= '9')
-				return true;
-			re += 2;
-		} else {
-			re++;
-		}
-	}
-	return false;
-}
 
 /* "$N" at s: its N, or -1 for any other text. */
 static int
@@ -146,7 +107,7 @@ compile(
 		return map_error(err, "no regular expression");
 	if (strlen(line->key) != n || strlen(line->value) != line->value_len)
 		return map_error(err, "a NUL byte");
-	if (has_back_reference(line->key))
+	if (regex_has_back_reference(line->key))
 		return map_error(err,
 		    "back reference inside the expression: "
 		    "not allowed, one key could keep it busy for minutes");
@@ -158,6 +119,7 @@ compile(
 	rule->compiled = true;
 	if (check_substitution(line->value, rule->re.re_nsub, err) == -1)
 		return -1;
+	regex_literals(line->key, &rule->literals);
 	rule->substitution = slice_dup(slice_str(line->value));
 	if (rule->substitution == NULL)
 		return map_error(err, "out of memory");
@@ -284,10 +246,22 @@ regex_close(struct popmap **mp)
 			regfree(&map->rules[i].re);
 		free(map->rules[i].substitution);
 	}
+	regex_index_destroy(&map->index);
 	free(map->rules);
 	free(map->path);
 	free(map);
 	*mp = NULL;
+}
+
+static int
+make_index(struct popmap *map, struct popmap_error *err)
+{
+	map->index = regex_index_create(map->n);
+	for (size_t i = 0; map->index != NULL && i < map->n; i++)
+		regex_index_add(map->index, i, &map->rules[i].literals);
+	if (map->index == NULL || regex_index_finish(map->index) == -1)
+		return map_error(err, "%s: out of memory", map->path);
+	return 0;
 }
 
 static int
@@ -309,6 +283,8 @@ regex_open(struct popmap **mp, const char *options, const char *sysconfdir,
 	if (text == NULL)
 		goto out;
 	ret = compile_all(map, slice_make(text, n), err);
+	if (ret == 0)
+		ret = make_index(map, err);
 out:
 	free(text);
 	if (ret == -1)
@@ -400,8 +376,10 @@ static int
 regex_lookup(struct popmap *map, const struct popmap_query *q,
     struct popmap_answer *answer, struct popmap_error *err)
 {
+	struct regex_candidates candidates;
 	regmatch_t m[GROUPS];
 	char key[KEY_MAX_BYTES + 1];
+	size_t i;
 
 	answer->n = 0;
 	if (q->key.n > KEY_MAX_BYTES)
@@ -410,7 +388,8 @@ regex_lookup(struct popmap *map, const struct popmap_query *q,
 	if (q->key.n > 0)
 		memcpy(key, q->key.p, q->key.n);
 	key[q->key.n] = '\0';
-	for (size_t i = 0; i < map->n; i++) {
+	regex_index_find(map->index, slice_make(key, q->key.n), &candidates);
+	while (regex_index_next(&candidates, &i)) {
 		const struct rule *rule = &map->rules[i];
 		int code;
 
@@ -430,7 +409,7 @@ regex_lookup(struct popmap *map, const struct popmap_query *q,
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "regex",
-	.flags = POPMAP_QUICK,
+	.flags = POPMAP_QUICK | POPMAP_ANY_CLIENT | POPMAP_ANY_PORT,
 	.open = regex_open,
 	.lookup = regex_lookup,
 	.close = regex_close,
