@@ -110,11 +110,30 @@ add_suffix(struct regex_literals *l, char byte)
 	l->suffix[l->suffix_n++] = byte;
 }
 
+/* The bytes count from the beginning to the end of the expression. */
+struct scan {
+	bool only_literals; /* and anchors at the ends */
+	size_t literals;
+};
+
+static void
+conclude(struct regex_literals *l, const struct scan *s, bool begins, bool ended)
+{
+	size_t n = begins ? l->prefix_n : l->suffix_n;
+
+	/* Of a longer one not all is kept. */
+	l->whole = s->only_literals && (begins || ended) && n == s->literals &&
+		   n > 0;
+	l->exact = l->whole && begins && ended;
+}
+
 void
 regex_literals(const char *re, struct regex_literals *l)
 {
+	struct scan s = { .only_literals = true };
 	/* "^*" is whatever the library makes of it. */
 	bool beginning = *re == '^' && !is_repeated(re + 1), ended = false;
+	const bool begins = beginning;
 	const char *start = re;
 
 	memset(l, 0, sizeof(*l));
@@ -123,12 +142,16 @@ regex_literals(const char *re, struct regex_literals *l)
 		bool sure;
 
 		if (*re == '|') { /* one of several */
-			l->prefix_n = l->suffix_n = 0;
+			memset(l, 0, sizeof(*l));
 			return;
 		}
 		behind = next_atom(re, &a);
 		sure = a.kind == LITERAL && !is_repeated(behind);
 		ended = a.kind == END && !is_repeated(behind);
+		s.literals += sure;
+		if (!sure && !(re == start && begins) &&
+		    !(ended && *behind == '\0'))
+			s.only_literals = false;
 		if (sure)
 			add_suffix(l, a.byte);
 		else if (!ended)
@@ -141,4 +164,16 @@ regex_literals(const char *re, struct regex_literals *l)
 	}
 	if (!ended)
 		l->suffix_n = 0;
+	conclude(l, &s, begins, ended);
+}
+
+bool
+regex_literals_match(const struct regex_literals *l, struct slice text)
+{
+	if (l->exact && text.n != l->prefix_n)
+		return false;
+	return slice_starts(text, slice_make(l->prefix, l->prefix_n)) &&
+	       text.n >= l->suffix_n &&
+	       slice_starts(slice_skip(text, text.n - l->suffix_n),
+		   slice_make(l->suffix, l->suffix_n));
 }

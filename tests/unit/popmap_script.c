@@ -66,6 +66,14 @@ describe(const struct popmap_query *q, struct popmap_answer *a)
 	add(a, text);
 }
 
+/* Whether there is the file ".../trouble" that the options name. */
+static bool
+in_trouble(const struct popmap *map)
+{
+	return strstr(map->options, "/trouble") != NULL &&
+	       access(map->options, F_OK) == 0;
+}
+
 static int
 script_lookup(struct popmap *map, const struct popmap_query *q,
     struct popmap_answer *a, struct popmap_error *err)
@@ -87,7 +95,7 @@ script_lookup(struct popmap *map, const struct popmap_query *q,
 		add(a, text);
 		return 1;
 	}
-	if (is(q->key, "fail") || access(map->options, F_OK) == 0) {
+	if (is(q->key, "fail") || in_trouble(map)) {
 		snprintf(err->msg, sizeof(err->msg), "told to");
 		return -1;
 	}

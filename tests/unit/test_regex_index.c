@@ -17,39 +17,40 @@
 
 static const struct {
 	const char *re, *prefix, *suffix;
+	bool whole;
 } cases[] = {
-	{ "^abc", "abc", "" },
-	{ "^abc$", "abc", "abc" },
-	{ "abc$", "", "abc" },
-	{ "abc", "", "" },
-	{ "^ab*c$", "a", "c" },
-	{ "^ab+c$", "a", "c" },
-	{ "^ab?", "a", "" },
-	{ "^ab{2}c", "a", "" },
-	{ "^a.b$", "a", "b" },
-	{ "^a\\.b$", "a.b", "a.b" },
-	{ "^.*@example\\.org$", "", "@example.org" },
-	{ "^([^@]+)@ex\\.org$", "", "@ex.org" },
-	{ "^user1@", "user1@", "" },
-	{ "^a|b$", "", "" },
-	{ "^ab|^ac", "", "" },
-	{ "^(a|b)c$", "", "c" },
-	{ "^x(a|b)c$", "x", "c" },
-	{ "^x(a(b)[)]c)d$", "x", "d" },
-	{ "^x[]^a]d$", "x", "d" },
-	{ "^x[[:alpha:]]d$", "x", "d" },
-	{ "^a\\wb$", "a", "b" },
-	{ "^a\\<b$", "a", "b" },
-	{ "^*ab", "", "" },
-	{ "^", "", "" },
-	{ "$", "", "" },
-	{ "^$", "", "" },
-	{ "a$b", "", "" },
-	{ "\\$", "", "" },
-	{ "\\^a", "", "" },
-	{ "^a\\$", "a$", "" },
-	{ "(^a)b$", "", "b" },
-	{ "", "", "" },
+	{ "^abc", "abc", "", true },
+	{ "^abc$", "abc", "abc", true },
+	{ "abc$", "", "abc", true },
+	{ "abc", "", "", false },
+	{ "^ab*c$", "a", "c", false },
+	{ "^ab+c$", "a", "c", false },
+	{ "^ab?", "a", "", false },
+	{ "^ab{2}c", "a", "", false },
+	{ "^a.b$", "a", "b", false },
+	{ "^a\\.b$", "a.b", "a.b", true },
+	{ "^.*@example\\.org$", "", "@example.org", false },
+	{ "^([^@]+)@ex\\.org$", "", "@ex.org", false },
+	{ "^user1@", "user1@", "", true },
+	{ "^a|b$", "", "", false },
+	{ "^ab|^ac", "", "", false },
+	{ "^(a|b)c$", "", "c", false },
+	{ "^x(a|b)c$", "x", "c", false },
+	{ "^x(a(b)[)]c)d$", "x", "d", false },
+	{ "^x[]^a]d$", "x", "d", false },
+	{ "^x[[:alpha:]]d$", "x", "d", false },
+	{ "^a\\wb$", "a", "b", false },
+	{ "^a\\<b$", "a", "b", false },
+	{ "^*ab", "", "", false },
+	{ "^", "", "", false },
+	{ "$", "", "", false },
+	{ "^$", "", "", false },
+	{ "a$b", "", "", false },
+	{ "\\$", "", "", false },
+	{ "\\^a", "", "", false },
+	{ "^a\\$", "a$", "", true },
+	{ "(^a)b$", "", "b", false },
+	{ "", "", "", false },
 };
 
 START_TEST(literals)
@@ -63,6 +64,7 @@ START_TEST(literals)
 	ck_assert_msg(l.suffix_n == strlen(cases[_i].suffix) &&
 			  memcmp(l.suffix, cases[_i].suffix, l.suffix_n) == 0,
 	    "%s: suffix %.*s", cases[_i].re, (int)l.suffix_n, l.suffix);
+	ck_assert_msg(l.whole == cases[_i].whole, "%s", cases[_i].re);
 }
 END_TEST
 
@@ -77,6 +79,7 @@ START_TEST(long_literals)
 	re[201] = '$';
 	re[202] = '\0';
 	regex_literals(re, &l);
+	ck_assert(!l.whole);
 	ck_assert_uint_eq(l.prefix_n, REGEX_LITERAL_MAX);
 	ck_assert_mem_eq(l.prefix, re + 1, REGEX_LITERAL_MAX);
 	ck_assert_uint_eq(l.suffix_n, REGEX_LITERAL_MAX);
@@ -124,7 +127,7 @@ START_TEST(nothing_is_left_out)
 	char text[16], re[RULES][64];
 	regex_t compiled[RULES];
 	struct regex_literals l[RULES];
-	unsigned int matches = 0;
+	unsigned int matches = 0, wholes = 0;
 
 	state = (uint64_t)_i + 1;
 	for (int round = 0; round < 60; round++) {
@@ -158,8 +161,17 @@ START_TEST(nothing_is_left_out)
 				candidate[at] = true;
 			}
 			for (size_t k = 0; k < RULES; k++) {
-				if (regexec(&compiled[k], text, 0, NULL, 0) !=
-				    0)
+				bool is = regexec(&compiled[k], text, 0, NULL,
+					      0) == 0;
+
+				if (l[k].whole) {
+					wholes++;
+					ck_assert_msg(
+					    is == regex_literals_match(&l[k],
+						      slice_str(text)),
+					    "%s, %s", text, re[k]);
+				}
+				if (!is)
 					continue;
 				matches++;
 				ck_assert_msg(candidate[k], "%s is %s", text,
@@ -171,6 +183,7 @@ START_TEST(nothing_is_left_out)
 		regex_index_destroy(&x);
 	}
 	ck_assert_uint_gt(matches, 1000);
+	ck_assert_uint_gt(wholes, 100);
 }
 END_TEST
 
