@@ -46,6 +46,13 @@ struct maps {
 	struct map map[];
 };
 
+/* A module that keeps its time is to say why it failed before it is killed. */
+static unsigned int
+module_ms(const struct maps *ms)
+{
+	return ms->limit_ms - ms->limit_ms / 20;
+}
+
 /* --- in the processes that ask ------------------------------------------ */
 
 static int
@@ -75,7 +82,7 @@ module_serve(void *state, struct slice request, struct msg_writer *reply)
 		msg_put_bytes(reply, "malformed question", 18);
 		return;
 	}
-	q.query.timeout_ms = m->maps->limit_ms;
+	q.query.timeout_ms = module_ms(m->maps);
 	ret = popmap_module_lookup(m->module, &q.query, a, &err);
 	memo_reply_begin(reply,
 	    ret == 1	     ? MEMO_FOUND
@@ -283,7 +290,7 @@ ask_map(struct maps *ms, struct map *m, struct asking *k)
 
 	if (m->pool != NULL)
 		return ask_pool_of(ms, m, k);
-	k->query->timeout_ms = ms->limit_ms;
+	k->query->timeout_ms = module_ms(ms);
 	if (ms->trace == NULL)
 		return popmap_module_lookup(
 		    m->module, k->query, k->answer, k->err);

@@ -168,7 +168,7 @@ bdb_lookup(struct popmap *map, const struct popmap_query *query,
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "bdb",
-	.flags = POPMAP_QUICK,
+	.flags = POPMAP_QUICK | POPMAP_ANY_CLIENT | POPMAP_ANY_PORT,
 	.open = bdb_open,
 	.lookup = bdb_lookup,
 	.close = bdb_close,

@@ -155,7 +155,7 @@ map_lookup(struct popmap *map, const struct popmap_query *query,
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "gdbm",
-	.flags = POPMAP_QUICK,
+	.flags = POPMAP_QUICK | POPMAP_ANY_CLIENT | POPMAP_ANY_PORT,
 	.open = map_open,
 	.lookup = map_lookup,
 	.close = map_close,

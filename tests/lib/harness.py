@@ -173,8 +173,9 @@ class Daemon:
                          for line in self.output().splitlines()[-lines:])
 
 
-def children(pid):
-    """All living descendants of pid, as a list of process ids."""
+def children(pid, deep=True):
+    """All living descendants of pid, or only its children, as a list of
+    process ids."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -184,7 +185,7 @@ def children(pid):
             state, parent = stat.rpartition(")")[2].split()[:2]
             if int(parent) == pid and state != "Z":
                 found.append(int(entry))
-    return found + [g for c in found for g in children(c)]
+    return found + [g for c in found if deep for g in children(c)]
 
 
 def pss_kib(pid):

@@ -108,9 +108,10 @@ class Perdition(Daemon):
         self.send_signal(signal.SIGHUP)
 
     def roles(self):
-        """{role: [pid]} of the living processes."""
+        """{role: [pid]} of the living processes, without what a lookup
+        process has forked."""
         found = {}
-        for pid in children(self.pid):
+        for pid in children(self.pid, deep=False):
             words = cmdline(pid)
             if "--role" in words[:-1]:
                 role = words[words.index("--role") + 1]

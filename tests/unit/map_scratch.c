@@ -136,6 +136,7 @@ scratch_lookup(struct popmap_module *m, struct slice key)
 		.protocol = "imap4",
 		.client_addr = (struct sockaddr *)&nobody,
 		.local_addr = (struct sockaddr *)&nobody,
+		.timeout_ms = 10000,
 	};
 	struct err err = { .msg = "" };
 	size_t n = 0;
