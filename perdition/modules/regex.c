@@ -22,16 +22,14 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/err.h"
 #include "common/option.h"
 #include "perdition/modules/map_answer.h"
+#include "perdition/modules/map_text.h"
 #include "perdition/modules/regex_index.h"
 #include "perdition/modules/regex_scan.h"
 #include "perdition/popmap.h"
@@ -39,7 +37,6 @@
 #include "common/banned.h"
 
 #define DEFAULT_FILE "popmap.re"
-#define FILE_MAX (16 * 1024 * 1024) /* bytes */
 #define RULES_MAX 100000
 #define KEY_MAX_BYTES POPMAP_USER_MAX
 #define GROUPS 10 /* $0 is the whole match, which nothing refers to */
@@ -185,60 +182,6 @@ compile_all(struct popmap *map, struct slice text, struct popmap_error *err)
 	return 0;
 }
 
-static int
-read_all(int fd, const char *path, char *mem, size_t cap, size_t *n,
-    struct popmap_error *err)
-{
-	*n = 0;
-	while (*n < cap) {
-		ssize_t got = read(fd, mem + *n, cap - *n);
-
-		if (got == 0)
-			return 0;
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1)
-			return map_error(err, "%s: %s", path, strerror(errno));
-		*n += (size_t)got;
-	}
-	return map_error(err, "%s: grew while it was read", path);
-}
-
-/* malloc'ed, *n bytes; or NULL with err. */
-static char *
-read_file(const char *path, size_t *n, struct popmap_error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	char *mem = NULL;
-
-	if (fd == -1) {
-		map_error(err, "%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-		map_error(err, "%s: not a regular file", path);
-		goto out;
-	}
-	if (st.st_size > FILE_MAX) {
-		map_error(err, "%s: larger than %d bytes", path, FILE_MAX);
-		goto out;
-	}
-	/* One byte more, so that the end of file is seen. */
-	mem = malloc((size_t)st.st_size + 1);
-	if (mem == NULL) {
-		map_error(err, "%s: out of memory", path);
-		goto out;
-	}
-	if (read_all(fd, path, mem, (size_t)st.st_size + 1, n, err) == -1) {
-		free(mem);
-		mem = NULL;
-	}
-out:
-	close(fd);
-	return mem;
-}
-
 static void
 regex_close(struct popmap **mp)
 {
@@ -284,7 +227,7 @@ regex_open(struct popmap **mp, const char *options, const char *sysconfdir,
 	map->path = map_path(options, sysconfdir, DEFAULT_FILE, err);
 	if (map->path == NULL)
 		goto out;
-	text = read_file(map->path, &n, err);
+	text = map_text_read(map->path, &n, err);
 	if (text == NULL)
 		goto out;
 	ret = compile_all(map, slice_make(text, n), err);
