@@ -13,17 +13,14 @@
 #include <stdlib.h>
 
 #include "perdition/modules/map_answer.h"
-#include "perdition/modules/map_file.h"
+#include "perdition/modules/map_file_module.h"
 #include "perdition/popmap.h"
 
 #include "common/banned.h"
 
-#define DEFAULT_FILE "popmap.bdb.db"
-
 extern const struct popmap_ops popmap_module;
 
-struct popmap {
-	struct map_file file;
+struct handle {
 	DB *db;
 	char detail[256]; /* the library's own words on the last error */
 };
@@ -31,145 +28,97 @@ struct popmap {
 static void
 keep_detail(const DB_ENV *env, const char *prefix, const char *msg)
 {
-	struct popmap *map = env->app_private;
+	struct handle *h = env->app_private;
 	size_t n = strlen(msg);
 
 	(void)prefix;
-	if (map == NULL)
+	if (h == NULL)
 		return;
-	if (n >= sizeof(map->detail))
-		n = sizeof(map->detail) - 1;
-	memcpy(map->detail, msg, n);
-	map->detail[n] = '\0';
+	if (n >= sizeof(h->detail))
+		n = sizeof(h->detail) - 1;
+	memcpy(h->detail, msg, n);
+	h->detail[n] = '\0';
 }
 
 static int
-fail(struct popmap *map, int code, struct popmap_error *err)
+fail(const struct handle *h, int code, struct popmap_error *err)
 {
-	return map_error(err, "%s: %s%s%s", map->file.path, db_strerror(code),
-	    map->detail[0] == '\0' ? "" : ": ", map->detail);
+	return map_error(err, "%s%s%s", db_strerror(code),
+	    h->detail[0] == '\0' ? "" : ": ", h->detail);
 }
 
 static void
-close_db(struct popmap *map)
+bdb_close(void *handle)
 {
-	if (map->db == NULL)
-		return;
+	struct handle *h = handle;
+
 	/* A page whose checksum is wrong puts the library into a panic, in
 	 * which it would not even free what it holds. */
-	map->db->dbenv->set_flags(map->db->dbenv, DB_NOPANIC, 1);
-	map->db->close(map->db, DB_NOSYNC);
-	map->db = NULL;
+	h->db->dbenv->set_flags(h->db->dbenv, DB_NOPANIC, 1);
+	h->db->close(h->db, DB_NOSYNC);
 }
 
 static int
-open_db(void *arg, struct popmap_error *err)
+bdb_open(void *handle, const struct map_file *file, struct popmap_error *err)
 {
-	struct popmap *map = arg;
-	int code;
+	struct handle *h = handle;
+	int code = db_create(&h->db, NULL, 0);
 
-	close_db(map);
-	map->detail[0] = '\0';
-	code = db_create(&map->db, NULL, 0);
-	if (code != 0) {
-		map->db = NULL;
-		return fail(map, code, err);
-	}
-	map->db->dbenv->app_private = map;
-	map->db->set_errcall(map->db, keep_detail);
+	if (code != 0)
+		return fail(h, code, err);
+	h->db->dbenv->app_private = h;
+	h->db->set_errcall(h->db, keep_detail);
 	/* Not mapped: a file that is cut short under us would be SIGBUS. */
-	code = map->db->open(map->db, NULL, map->file.path, NULL, DB_UNKNOWN,
+	code = h->db->open(h->db, NULL, file->path, NULL, DB_UNKNOWN,
 	    DB_RDONLY | DB_NOMMAP, 0);
 	if (code == 0)
 		return 0;
-	close_db(map);
-	return fail(map, code, err);
-}
-
-static void
-bdb_close(struct popmap **mp)
-{
-	if (*mp == NULL)
-		return;
-	close_db(*mp);
-	map_file_clear(&(*mp)->file);
-	free(*mp);
-	*mp = NULL;
+	bdb_close(h);
+	return fail(h, code, err);
 }
 
 static int
-bdb_open(struct popmap **mp, const char *options, const char *sysconfdir,
+bdb_get(void *handle, struct slice text, char **value, size_t *n,
     struct popmap_error *err)
 {
-	char *path = map_path(options, sysconfdir, DEFAULT_FILE, err);
-
-	*mp = NULL;
-	if (path == NULL)
-		return -1;
-	*mp = calloc(1, sizeof(**mp));
-	if (*mp == NULL) {
-		free(path);
-		return map_error(err, "out of memory");
-	}
-	map_file_init(&(*mp)->file, path);
-	if (map_file_begin(&(*mp)->file, true, open_db, *mp, err) == -1) {
-		bdb_close(mp);
-		return -1;
-	}
-	map_file_end(&(*mp)->file);
-	return 0;
-}
-
-/* 1 with answer filled, 0, or -1 with the handle of no more use. */
-static int
-get(struct popmap *map, struct popmap_text text, struct popmap_answer *answer,
-    struct popmap_error *err)
-{
+	struct handle *h = handle;
 	DBT key = { .size = (u_int32_t)text.n };
-	DBT value = { .flags = DB_DBT_MALLOC };
-	int code, ret = 1;
+	DBT found = { .flags = DB_DBT_MALLOC };
+	int code;
 
 	/* The library takes a key that is not const and does not change it. */
 	key.data = (void *)(uintptr_t)text.p;
-	map->detail[0] = '\0';
-	code = map->db->get(map->db, NULL, &key, &value, 0);
+	h->detail[0] = '\0';
+	code = h->db->get(h->db, NULL, &key, &found, 0);
 	if (code == DB_NOTFOUND)
 		return 0;
-	if (code != 0) {
-		close_db(map);
-		return fail(map, code, err);
-	}
-	if (map_answer_set(answer, slice_make(value.data, value.size), err) ==
-	    -1) {
-		struct popmap_error why = *err;
-
-		ret = map_error(
-		    err, "%s: value of a key: %.200s", map->file.path, why.msg);
-	}
-	free(value.data);
-	return ret;
+	if (code != 0)
+		return fail(h, code, err);
+	*value = found.data;
+	*n = found.size;
+	return 1;
 }
 
 static int
-bdb_lookup(struct popmap *map, const struct popmap_query *query,
-    struct popmap_answer *answer, struct popmap_error *err)
+map_open(struct popmap **mp, const char *options, const char *sysconfdir,
+    struct popmap_error *err)
 {
-	int ret;
+	static const struct map_file_module module = {
+		.default_file = "popmap.bdb.db",
+		.size = sizeof(struct handle),
+		.open = bdb_open,
+		.get = bdb_get,
+		.close = bdb_close,
+	};
 
-	answer->n = 0;
-	if (map_file_begin(&map->file, map->db == NULL, open_db, map, err) ==
-	    -1)
-		return -1;
-	ret = get(map, query->key, answer, err);
-	map_file_end(&map->file);
-	return ret;
+	return map_file_module_open(mp, &module, options, sysconfdir, err);
 }
 
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "bdb",
-	.flags = POPMAP_QUICK | POPMAP_ANY_CLIENT | POPMAP_ANY_PORT,
-	.open = bdb_open,
-	.lookup = bdb_lookup,
-	.close = bdb_close,
+	.flags = MAP_FILE_FLAGS,
+	.open = map_open,
+	.lookup = map_file_module_lookup,
+	.close = map_file_module_close,
 };

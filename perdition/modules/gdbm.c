@@ -13,17 +13,14 @@
 #include <stdlib.h>
 
 #include "perdition/modules/map_answer.h"
-#include "perdition/modules/map_file.h"
+#include "perdition/modules/map_file_module.h"
 #include "perdition/popmap.h"
 
 #include "common/banned.h"
 
-#define DEFAULT_FILE "popmap.gdbm.db"
-
 extern const struct popmap_ops popmap_module;
 
-struct popmap {
-	struct map_file file;
+struct handle {
 	GDBM_FILE db;
 };
 
@@ -43,120 +40,73 @@ fatal(const char *text)
 }
 
 static void
-close_db(struct popmap *map)
+handle_close(void *handle)
 {
-	if (map->db != NULL)
-		gdbm_close(map->db);
-	map->db = NULL;
+	struct handle *h = handle;
+
+	gdbm_close(h->db);
 }
 
 static int
-open_db(void *arg, struct popmap_error *err)
+handle_open(void *handle, const struct map_file *file, struct popmap_error *err)
 {
-	struct popmap *map = arg;
-	close_db(map);
+	struct handle *h = handle;
+
 	if (setjmp(escape) != 0)
-		return map_error(err, "%s: %s", map->file.path, escape_text);
+		return map_error(err, "%s", escape_text);
 	/* map_file holds the lock.  Not mapped: a file that is cut short
 	 * under us would be SIGBUS. */
-	map->db = gdbm_open(map->file.path, 0,
+	h->db = gdbm_open(file->path, 0,
 	    GDBM_READER | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC, 0, fatal);
-	if (map->db == NULL)
-		return map_error(
-		    err, "%s: %s", map->file.path, gdbm_strerror(gdbm_errno));
+	if (h->db == NULL)
+		return map_error(err, "%s", gdbm_strerror(gdbm_errno));
 	return 0;
 }
 
-static void
-map_close(struct popmap **mp)
-{
-	if (*mp == NULL)
-		return;
-	close_db(*mp);
-	map_file_clear(&(*mp)->file);
-	free(*mp);
-	*mp = NULL;
-}
-
 static int
-map_open(struct popmap **mp, const char *options, const char *sysconfdir,
+handle_get(void *handle, struct slice text, char **value, size_t *n,
     struct popmap_error *err)
 {
-	char *path = map_path(options, sysconfdir, DEFAULT_FILE, err);
-
-	*mp = NULL;
-	if (path == NULL)
-		return -1;
-	*mp = calloc(1, sizeof(**mp));
-	if (*mp == NULL) {
-		free(path);
-		return map_error(err, "out of memory");
-	}
-	map_file_init(&(*mp)->file, path);
-	if (map_file_begin(&(*mp)->file, true, open_db, *mp, err) == -1) {
-		map_close(mp);
-		return -1;
-	}
-	map_file_end(&(*mp)->file);
-	return 0;
-}
-
-/* 1 with answer filled, 0, or -1 with err. */
-static int
-get(struct popmap *map, struct popmap_text text, struct popmap_answer *answer,
-    struct popmap_error *err)
-{
-	struct popmap_error why;
-	datum key, value;
-	int ret = 1;
+	struct handle *h = handle;
+	datum key, found;
 
 	if (text.n > INT_MAX)
 		return 0;
 	/* The library takes a key that is not const and does not change it. */
 	key.dptr = (char *)(uintptr_t)text.p;
 	key.dsize = (int)text.n;
-	if (setjmp(escape) != 0) {
-		close_db(map);
-		return map_error(err, "%s: %s", map->file.path, escape_text);
-	}
-	value = gdbm_fetch(map->db, key);
-	if (value.dptr == NULL) {
-		gdbm_error code = gdbm_errno;
-
-		if (code == GDBM_ITEM_NOT_FOUND)
-			return 0;
-		close_db(map);
-		return map_error(
-		    err, "%s: %s", map->file.path, gdbm_strerror(code));
-	}
-	if (map_answer_set(answer, slice_make(value.dptr, (size_t)value.dsize),
-		&why) == -1)
-		ret = map_error(
-		    err, "%s: value of a key: %.200s", map->file.path, why.msg);
-	free(value.dptr);
-	return ret;
+	if (setjmp(escape) != 0)
+		return map_error(err, "%s", escape_text);
+	found = gdbm_fetch(h->db, key);
+	if (found.dptr == NULL && gdbm_errno == GDBM_ITEM_NOT_FOUND)
+		return 0;
+	if (found.dptr == NULL)
+		return map_error(err, "%s", gdbm_strerror(gdbm_errno));
+	*value = found.dptr;
+	*n = (size_t)found.dsize;
+	return 1;
 }
 
 static int
-map_lookup(struct popmap *map, const struct popmap_query *query,
-    struct popmap_answer *answer, struct popmap_error *err)
+map_open(struct popmap **mp, const char *options, const char *sysconfdir,
+    struct popmap_error *err)
 {
-	int ret;
+	static const struct map_file_module module = {
+		.default_file = "popmap.gdbm.db",
+		.size = sizeof(struct handle),
+		.open = handle_open,
+		.get = handle_get,
+		.close = handle_close,
+	};
 
-	answer->n = 0;
-	if (map_file_begin(&map->file, map->db == NULL, open_db, map, err) ==
-	    -1)
-		return -1;
-	ret = get(map, query->key, answer, err);
-	map_file_end(&map->file);
-	return ret;
+	return map_file_module_open(mp, &module, options, sysconfdir, err);
 }
 
 const struct popmap_ops popmap_module = {
 	.abi = POPMAP_ABI,
 	.name = "gdbm",
-	.flags = POPMAP_QUICK | POPMAP_ANY_CLIENT | POPMAP_ANY_PORT,
+	.flags = MAP_FILE_FLAGS,
 	.open = map_open,
-	.lookup = map_lookup,
-	.close = map_close,
+	.lookup = map_file_module_lookup,
+	.close = map_file_module_close,
 };

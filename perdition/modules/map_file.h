@@ -2,7 +2,7 @@
 /*
  * map_file - follow a database file that others replace or change.
  *
- * A map is replaced by rename(2) (makebdb, makegdbm) or written to in place
+ * A map is replaced by rename(2) (makebdb and its like) or written to in place
  * by its own library's tools.  Every read happens between begin and end,
  * under a shared flock(2), which such writers respect, so no read sees half
  * of a change; begin has the library open anew what is out of date.

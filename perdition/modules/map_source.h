@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * map_source - the text that makebdb and makegdbm are fed, checked.
+ * map_source - the text that makebdb and its like are fed, checked.
  *
  * "KEY:[USER<delimiter>]SERVER[:PORT][,...]" a line; empty lines and those
  * that begin with '#' are skipped; a backslash in front of ':', '#' or

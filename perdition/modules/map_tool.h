@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * map_tool - what makebdb and makegdbm have in common: text in, a database
+ * map_tool - what makebdb and its like have in common: text in, a database
  * file out, put in place by rename(2) once it is complete and on the disk.
  */
 #ifndef PERDITION_MODULES_MAP_TOOL_H

@@ -65,7 +65,7 @@ class Popmap(TestCase):
         self.arrives("x=y", "a", "y-x")
         self.arrives("plain", "default")
 
-    # --- bdb and gdbm ------------------------------------------------------
+    # --- bdb, gdbm and cdb -------------------------------------------------
     def flat(self, tool, module, suffix):
         text = f"alice:{self.a}\nbob:robert@{self.b}\n"
         path = self.dir / ("popmap." + suffix)
@@ -86,6 +86,9 @@ class Popmap(TestCase):
 
     def test_gdbm(self):
         self.flat("makegdbm", "gdbm", "gdbm.db")
+
+    def test_cdb(self):
+        self.flat("makecdb", "cdb", "cdb")
 
     def test_old_path_of_a_module(self):
         self.front(f"alice: {self.a}\n",

@@ -28,7 +28,7 @@ void scratch_write(const char *name, struct slice content);
 char *scratch_read(const char *name, size_t *n);
 
 /*
- * Runs makebdb or makegdbm with text as its input; what it said is in
+ * Runs makebdb or its like with text as its input; what it said is in
  * the scratch file "said".  Its exit status.
  */
 int scratch_tool(const char *tool, const char *file, struct slice text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * makebdb and makegdbm with the modules that read what they make: the same
- * tests for both.
+ * makebdb, makegdbm and makecdb with the modules that read what they make: the
+ * same tests for all.
  */
 #include "config.h"
 
@@ -29,6 +29,9 @@ static const struct {
 	{ "bdb", "makebdb", "popmap.bdb.db" },
 #ifdef WITH_GDBM
 	{ "gdbm", "makegdbm", "popmap.gdbm.db" },
+#endif
+#ifdef WITH_CDB
+	{ "cdb", "makecdb", "popmap.cdb" },
 #endif
 };
 
@@ -264,6 +267,67 @@ START_TEST(bdb_damaged_byte)
 }
 END_TEST
 
+#ifdef WITH_CDB
+/* The file of "bob:h1": tables, the record, and bob's two slots. */
+enum { CDB_VALUE_SIZE = 2048 + 4, CDB_SLOTS = 2048 + 8 + 3 + 2 };
+
+static const struct {
+	size_t at, n; /* these bytes become 0xff */
+} cdb_damages[] = {
+	{ 0, 2048 },           /* tables out of the file */
+	{ CDB_VALUE_SIZE, 1 }, /* a value longer than the file */
+	{ CDB_VALUE_SIZE, 4 },
+	{ CDB_SLOTS + 4, 4 }, /* a record out of the file */
+	{ CDB_SLOTS + 12, 4 },
+};
+
+START_TEST(cdb_damaged)
+{
+	const char *file = "popmap.cdb";
+	int kind = COUNT(kinds) - 1, failed = 0;
+	struct popmap_module *m;
+	char *good, *bad;
+	size_t n;
+
+	ck_assert_int_eq(make_text(kind, "bob:h1\n"), EX_OK);
+	good = scratch_read(file, &n);
+	bad = scratch_read(file, &n);
+	m = scratch_open("cdb", "");
+	for (int i = 0; i < COUNT(cdb_damages); i++) {
+		size_t at = cdb_damages[i].at;
+		int ret;
+
+		memset(bad + at, 0xff, cdb_damages[i].n);
+		scratch_write(file, slice_make(bad, n));
+		ret = scratch_lookup(m, SLICE("bob"));
+		/* Only one of the two slots is used. */
+		ck_assert_msg(ret == -1 || at > CDB_SLOTS, "%d: %d", i, ret);
+		failed += ret == -1;
+		memcpy(bad + at, good + at, cdb_damages[i].n);
+	}
+	ck_assert_int_eq(failed, COUNT(cdb_damages) - 1);
+	/* The descriptor is the one that was opened: cut between two lookups
+	 * and under a reader that has seen it whole. */
+	for (size_t cut = n; cut-- > 0;) {
+		ck_assert_int_eq(truncate(scratch_path(file), (off_t)cut), 0);
+		expect(m, "bob", -1, "damaged or cut short");
+	}
+	/* There are no checksums: any answer, but an end. */
+	for (size_t at = 0; at < n; at++) {
+		bad[at] = (char)(bad[at] ^ 0x41);
+		scratch_write(file, slice_make(bad, n));
+		bad[at] = good[at];
+		scratch_lookup(m, SLICE("bob"));
+	}
+	scratch_write(file, slice_make(good, n));
+	expect(m, "bob", 1, "h1");
+	popmap_module_close(&m);
+	free(good);
+	free(bad);
+}
+END_TEST
+#endif
+
 START_TEST(locked_by_a_writer)
 {
 	struct popmap_module *m;
@@ -350,7 +414,7 @@ END_TEST
 
 START_TEST(disk_full)
 {
-	struct rlimit limit = { 4096, 4096 };
+	struct rlimit limit = { 2048, 2048 }; /* less than any map */
 	struct popmap_module *m;
 	char *said;
 	size_t n;
@@ -429,6 +493,9 @@ main(void)
 	tcase_add_loop_test(t, changed_in_place, 0, COUNT(kinds));
 	tcase_add_loop_test(t, damaged, 0, COUNT(kinds));
 	tcase_add_test(t, bdb_damaged_byte);
+#ifdef WITH_CDB
+	tcase_add_test(t, cdb_damaged);
+#endif
 	tcase_add_loop_test(t, locked_by_a_writer, 0, COUNT(kinds));
 	tcase_add_loop_test(t, replaced_while_read, 0, COUNT(kinds));
 	tcase_add_loop_test(t, bad_text, 0, COUNT(kinds) * COUNT(bad));
