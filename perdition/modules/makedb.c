@@ -259,11 +259,9 @@ read_entry(const struct map_entry *from, struct slice delimiter,
 	struct slice rest = from->value, server;
 	const char *wrong = NULL;
 
-	e->line = from->line;
 	e->key = from->key;
-	e->value = from->value;
 	e->n = 0;
-	if (!is_utf8(e->key) || !is_utf8(e->value))
+	if (!is_utf8(from->key) || !is_utf8(from->value))
 		return "not UTF-8, as all text in a database must be";
 	while (wrong == NULL && map_answer_next(&rest, &server)) {
 		if (e->n == POPMAP_SERVERS_MAX)
@@ -279,11 +277,14 @@ static int
 write_all(struct makedb *m, const struct makedb_format *format)
 {
 	struct makedb_entry *e = calloc(1, sizeof(*e));
-	const char *wrong = format->begin(m);
+	const char *wrong;
 
-	if (e == NULL || wrong != NULL) {
+	if (e == NULL)
+		return EX_OSERR;
+	wrong = format->begin(m);
+	if (wrong != NULL) {
 		free(e);
-		return wrong_usage(wrong == NULL ? "out of memory" : wrong, "");
+		return wrong_usage(wrong, "");
 	}
 	for (size_t i = 0; i < m->source->n; i++) {
 		wrong = read_entry(

@@ -27,10 +27,8 @@ struct makedb_options {
 };
 
 struct makedb_entry {
-	unsigned long line;
-	struct slice key;   /* sound UTF-8 */
-	struct slice value; /* as in the text */
-	size_t n;           /* at least 1 */
+	struct slice key; /* sound UTF-8, as all of the servers' texts */
+	size_t n;         /* at least 1 */
 	struct makedb_server server[POPMAP_SERVERS_MAX];
 };
 

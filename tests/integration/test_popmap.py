@@ -90,6 +90,24 @@ class Popmap(TestCase):
     def test_cdb(self):
         self.flat("makecdb", "cdb", "cdb")
 
+    def test_cdb_of_another_program(self):
+        """tinycdb reads our file, we read and follow one of tinycdb's."""
+        path, new = self.dir / "popmap.cdb", self.dir / "new"
+        subprocess.run([_tool("makecdb"), path], input=b"alice:h1\n",
+                       timeout=20, check=True)
+        said = subprocess.run(["cdb", "-q", path, "alice"], timeout=20,
+                              stdout=subprocess.PIPE, check=True)
+        self.assertEqual(said.stdout.strip(), b"h1")
+        for where in "ab":
+            subprocess.run(["cdb", "-c", "-m", "-t", new.name + ".tmp", new],
+                           input=f"alice {self.servers[where].address}\n",
+                           text=True, timeout=20, check=True, cwd=self.dir)
+            new.chmod(0o644)
+            os.rename(new, path)
+            if where == "a":
+                self.front(map_library="cdb", map_library_opt=path)
+            self.arrives("alice", where)
+
     def test_old_path_of_a_module(self):
         self.front(f"alice: {self.a}\n",
                    map_library="/usr/lib/libperditiondb_posix_regex.so.0")
