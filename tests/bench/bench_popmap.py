@@ -235,6 +235,7 @@ def main():
                     "$packages_popmap", HERE.parent / "lib"], check=True)
     with tempfile.TemporaryDirectory(prefix="perdition-bench-") as folder:
         os.chmod(folder, 0o755)
+        os.environ["PERDITION_TEST_TMP"] = folder
         place = Place(folder)
         try:
             results = measure(args, place)

@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import pair
+import postgres
 from fakeserver import FakeServer, imap_server
 from harness import Daemon, TestCase, wait_for
 
@@ -153,6 +154,24 @@ class Guides(TestCase):
         self.reload(daemon, folder, 2)
         for user, server in where.items():
             self.assertEqual(self.log_in(user, "mail.example.org")[0], server)
+
+    def test_balancing_by_list(self):
+        part, files = self.sections("load-balancing")[2]
+        server = self.start(postgres.Postgres(self))
+        server.sql("CREATE DATABASE mail;", "postgres")
+        (sql,) = re.findall(r"^and in the database\n\n((?:    .*\n)+)", part,
+                            re.M)
+        server.sql(sql, "mail")
+        files = [(path, text.replace("/run/postgresql:5432",
+                                     f"{server.dir}:{server.port}"))
+                 for path, text in files]
+        folder = self.place(files)
+        self.perdition(folder)
+        self.check(part)
+        # The database is down, and who was there lately still gets in.
+        server.stop()
+        self.assertEqual(self.log_in("anna", "mail.example.org")[0],
+                         "mail1.example.org")
 
     @staticmethod
     def reload(daemon, folder, times):

@@ -3,10 +3,11 @@
 and one loopback port.  As root it runs as mysql."""
 
 import os
+import shutil
 import socket
 import subprocess
 
-from harness import DEADLINE, TOP, Daemon, free_port, is_root
+from harness import DEADLINE, TOP, Daemon, free_port, is_root, once
 
 USER = "mysql"
 
@@ -39,9 +40,15 @@ class MariaDb(Daemon):
         self._install()
 
     def _install(self):
+        once("mariadb.template", self._make, self.dir / "data")
+
+    def _make(self, path):
+        path.mkdir()
+        if is_root():
+            shutil.chown(path, USER, USER)
         done = subprocess.run(
             [*_as_user(), "mariadb-install-db", "--no-defaults",
-             f"--datadir={self.dir}/data", "--skip-test-db",
+             f"--datadir={path}", "--skip-test-db",
              "--auth-root-authentication-method=socket",
              "--auth-root-socket-user=root", "--innodb-log-file-size=4M"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 
-from harness import DEADLINE, TOP, Daemon, children, free_port, is_root
+from harness import (DEADLINE, TOP, Daemon, children, free_port, is_root,
+                     once)
 
 USER = "postgres"
 ADMIN = "admin"
@@ -54,8 +55,14 @@ class Postgres(Daemon):
         self._install()
 
     def _install(self):
+        once("postgres.template", self._make, self.data)
+
+    def _make(self, path):
+        path.mkdir(mode=0o700)
+        if is_root():
+            shutil.chown(path, USER, USER)
         done = subprocess.run(
-            [*_as_user(), _bin("initdb"), "-D", self.data, "-U", ADMIN,
+            [*_as_user(), _bin("initdb"), "-D", path, "-U", ADMIN,
              "-E", "UTF8", "--locale=C", "--no-sync",
              "--auth-local=trust", "--auth-host=scram-sha-256"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
