@@ -169,16 +169,15 @@ is_plain(struct slice s)
 static const struct makedb_format *
 by_program(const char *program)
 {
-	struct slice name = slice_str(program);
+	size_t len = strlen(program);
 	char end[64];
 
 	for (int i = 0; i < FORMATS; i++) {
 		int n =
 		    snprintf(end, sizeof(end), "_%s_makedb", formats[i]->name);
 
-		if (name.n > (size_t)n &&
-		    slice_eq(slice_skip(name, name.n - (size_t)n),
-			slice_make(end, (size_t)n)))
+		if (n > 0 && len > (size_t)n &&
+		    strcmp(program + len - n, end) == 0)
 			return formats[i];
 	}
 	return NULL;
