@@ -71,7 +71,7 @@ extern const struct option_type
 extern const struct option_type option_path;    /* the same; shown as FILE */
 extern const struct option_type option_strings; /* struct option_list; many;
 						 * an empty one adds nothing */
-extern const struct option_type option_texts; /* the same, and it does */
+extern const struct option_type option_texts;   /* the same, and it does */
 extern const struct option_type option_enum;    /* unsigned int; one of names */
 extern const struct option_type
     option_set; /* unsigned int; names, comma-separated, or-ed */

@@ -196,9 +196,8 @@ process_start(struct ask_pool *p, struct process *c, uint64_t now)
 	c->watch.fd = fd;
 	c->state = PROCESS_STARTING;
 	c->request = NULL;
-	c->until = now +
-		   (p->set.limit_ms > START_WAIT_MS ? p->set.limit_ms
-						    : START_WAIT_MS);
+	c->until = now + (p->set.limit_ms > START_WAIT_MS ? p->set.limit_ms
+							  : START_WAIT_MS);
 	if (epoll_ctl(p->set.epoll, EPOLL_CTL_ADD, fd, &ev) == 0)
 		return 0;
 	process_end(c, now);
@@ -297,8 +296,7 @@ serve_here(struct ask_pool *p, struct slice request, void *owner, uint64_t now)
 	msg_write_init(&w, p->packet, MSG_MAX);
 	p->set.ops->serve(p->state, request, &w);
 	if (w.failed)
-		p->set.done(
-		    owner, slice_make(NULL, 0), "reply too long", now);
+		p->set.done(owner, slice_make(NULL, 0), "reply too long", now);
 	else
 		p->set.done(owner, slice_make(p->packet, w.n), NULL, now);
 }
@@ -415,8 +413,8 @@ try_start(struct ask_pool *p, struct err *err)
 	int got;
 
 	if (process_start(p, c, now_ms()) == -1)
-		return err_set(err, errno, "%s: %s", p->set.ops->name,
-		    strerror(errno));
+		return err_set(
+		    err, errno, "%s: %s", p->set.ops->name, strerror(errno));
 	pfd.fd = c->watch.fd;
 	do
 		got = poll(&pfd, 1, START_WAIT_MS);
@@ -432,11 +430,11 @@ try_start(struct ask_pool *p, struct err *err)
 }
 
 int
-ask_pool_open(struct ask_pool **pp, const struct ask_pool_settings *set,
-    struct err *err)
+ask_pool_open(
+    struct ask_pool **pp, const struct ask_pool_settings *set, struct err *err)
 {
-	struct ask_pool *p = calloc(
-	    1, sizeof(*p) + set->processes * sizeof(struct process));
+	struct ask_pool *p =
+	    calloc(1, sizeof(*p) + set->processes * sizeof(struct process));
 	int ret = -1;
 
 	*pp = p;

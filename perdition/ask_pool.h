@@ -20,7 +20,7 @@
 
 struct ask_pool;
 
-struct ask_ops { /* run in the pool's processes */
+struct ask_ops {          /* run in the pool's processes */
 	const char *name; /* for messages, and the process's name */
 	/* The state for serve; it may be NULL.  0, or -1 with err. */
 	int (*open)(void *arg, void **state, struct err *);
@@ -41,8 +41,8 @@ struct ask_pool_settings {
 	 * Once for each request; owner is what was given when asking.  reply:
 	 * valid during the call; or its p is NULL, and why says what is wrong.
 	 */
-	void (*done)(void *owner, struct slice reply, const char *why,
-	    uint64_t now_ms);
+	void (*done)(
+	    void *owner, struct slice reply, const char *why, uint64_t now_ms);
 };
 
 /* What an epoll event's data.ptr points to, here and in the lookup process. */

@@ -102,15 +102,14 @@ static void
 tell_failed(const struct err *err)
 {
 	char text[1 + sizeof(err->msg)];
-	int n = snprintf(text, sizeof(text), "%c%s", ASK_PROCESS_FAILED,
-	    err->msg);
+	int n =
+	    snprintf(text, sizeof(text), "%c%s", ASK_PROCESS_FAILED, err->msg);
 
 	if (n > 0)
 		msg_send(CHANNEL, slice_make(text, (size_t)n));
 }
 
-static void __attribute__((noreturn))
-run(const struct ask_ops *ops, void *arg)
+static void __attribute__((noreturn)) run(const struct ask_ops *ops, void *arg)
 {
 	static const char ready[] = { ASK_PROCESS_READY };
 	struct err err;

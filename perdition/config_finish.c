@@ -254,8 +254,8 @@ finish_keys(struct config_finish *f)
 		check_key(f, f->c->query_keys[n++]);
 	}
 	if (rest.n > 0)
-		config_complain(
-		    f, "query_key", "more than %d formats", CONFIG_QUERY_KEYS_MAX);
+		config_complain(f, "query_key", "more than %d formats",
+		    CONFIG_QUERY_KEYS_MAX);
 }
 
 static void

@@ -22,8 +22,8 @@
 struct lookup {
 	const struct config *config;
 	struct resolver *resolver;
-	struct maps *maps;            /* none in it: no popmap */
-	struct popmap_answer found;   /* too large for a stack */
+	struct maps *maps;          /* none in it: no popmap */
+	struct popmap_answer found; /* too large for a stack */
 };
 
 /* One question on its way. */
@@ -272,8 +272,8 @@ use_found(struct ask *k)
 
 /* The keys to look for, in order, written one behind the other to mem. */
 static size_t
-make_keys(const struct ask *k, const struct query_key_values *values,
-    char *mem, size_t cap, struct popmap_text *keys, size_t max)
+make_keys(const struct ask *k, const struct query_key_values *values, char *mem,
+    size_t cap, struct popmap_text *keys, size_t max)
 {
 	static char whole_name[] = "\\U";
 	static char *const whole[] = { whole_name, NULL };
@@ -282,10 +282,9 @@ make_keys(const struct ask *k, const struct query_key_values *values,
 	size_t n = 0, used = 0;
 
 	for (; *format != NULL && n < max; format++) {
-		size_t room = cap - used < QUERY_KEY_MAX ? cap - used
-							 : QUERY_KEY_MAX;
-		long len =
-		    query_key_expand(*format, values, mem + used, room);
+		size_t room =
+		    cap - used < QUERY_KEY_MAX ? cap - used : QUERY_KEY_MAX;
+		long len = query_key_expand(*format, values, mem + used, room);
 
 		if (len == -1)
 			continue; /* longer than what any map holds */
@@ -320,8 +319,8 @@ ask_maps(struct ask *k, struct slice user)
 	};
 	struct popmap_text keys[CONFIG_QUERY_KEYS_MAX];
 	char mem[CONFIG_QUERY_KEYS_MAX * QUERY_KEY_MAX];
-	size_t n = make_keys(k, &values, mem, sizeof(mem), keys,
-	    CONFIG_QUERY_KEYS_MAX);
+	size_t n = make_keys(
+	    k, &values, mem, sizeof(mem), keys, CONFIG_QUERY_KEYS_MAX);
 	int ret;
 
 	username_split(user, c->domain_delimiter, &local, &domain);
@@ -408,8 +407,8 @@ lookup_ask(struct lookup *l, const struct lookup_question *q,
 }
 
 void
-lookup_give_up(const struct lookup_question *q, const char *why,
-    struct lookup_answer *a)
+lookup_give_up(
+    const struct lookup_question *q, const char *why, struct lookup_answer *a)
 {
 	struct ask k = { .q = q, .a = a };
 
@@ -434,8 +433,8 @@ lookup_due(const struct lookup *l)
 }
 
 int
-lookup_open(struct lookup **lp, const struct lookup_settings *set,
-    struct err *err)
+lookup_open(
+    struct lookup **lp, const struct lookup_settings *set, struct err *err)
 {
 	const struct config *c = set->config;
 	struct lookup *l = calloc(1, sizeof(*l));

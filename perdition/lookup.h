@@ -22,7 +22,7 @@
 struct lookup;
 
 struct lookup_settings {
-	const struct config *config; /* borrowed until close */
+	const struct config *config;       /* borrowed until close */
 	const struct resolve_ops *resolve; /* as for resolve_open() */
 	/* Where the channels of processes that may block go, as struct watch in
 	 * data.ptr; or -1: there are none, and lookup_ask() blocks. */
@@ -31,8 +31,7 @@ struct lookup_settings {
 };
 
 /* Loads the modules and opens their maps.  0, or -1 with err. */
-int lookup_open(
-    struct lookup **, const struct lookup_settings *, struct err *);
+int lookup_open(struct lookup **, const struct lookup_settings *, struct err *);
 void lookup_close(struct lookup **);
 
 /*
@@ -45,8 +44,8 @@ bool lookup_ask(struct lookup *, const struct lookup_question *q,
     const struct resolve_when *when, struct lookup_answer *);
 
 /* For a question that waited in vain. */
-void lookup_give_up(const struct lookup_question *q, const char *why,
-    struct lookup_answer *);
+void lookup_give_up(
+    const struct lookup_question *q, const char *why, struct lookup_answer *);
 
 void lookup_tick(struct lookup *, uint64_t now_ms);
 uint64_t lookup_due(const struct lookup *); /* ms; UINT64_MAX for never */

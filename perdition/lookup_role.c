@@ -290,8 +290,8 @@ give_up(struct role *r, uint64_t now_ms)
 	       now_ms >= r->oldest->when.asked_ms + limit_ms(r)) {
 		struct pending *p = r->oldest;
 
-		lookup_give_up(&p->question, "no answer within map_timeout",
-		    &r->answer);
+		lookup_give_up(
+		    &p->question, "no answer within map_timeout", &r->answer);
 		answer_alone(r, p);
 	}
 }
@@ -358,9 +358,9 @@ static void
 read_questions(struct watch *w, uint64_t now_ms)
 {
 	int fd = w->fd;
-	struct role *r = role_of(w,
-	    offsetof(struct role, worker) +
-		(size_t)(fd - ROLE_FD_FIRST) * sizeof(*w));
+	struct role *r =
+	    role_of(w, offsetof(struct role, worker) +
+			   (size_t)(fd - ROLE_FD_FIRST) * sizeof(*w));
 	struct msg_reader in;
 	ssize_t n = msg_recv(fd, r->packet, sizeof(r->packet));
 
@@ -453,8 +453,8 @@ open_all(struct role *r, struct err *err)
 		return err_set(
 		    err, errno, "control channel: %s", strerror(errno));
 	for (unsigned int i = 0; i < r->slots; i++) {
-		r->worker[i] = (struct watch){ read_questions,
-			ROLE_FD_FIRST + (int)i };
+		r->worker[i] =
+		    (struct watch){ read_questions, ROLE_FD_FIRST + (int)i };
 		if (watch(r, &r->worker[i], EPOLLEXCLUSIVE) == -1)
 			return err_set(err, errno, "worker's channel: %s",
 			    strerror(errno));

@@ -27,7 +27,7 @@ struct map {
 	struct maps *maps;
 	const char *library, *options; /* the configuration's */
 	char *path;
-	char *name; /* for messages: "ldap" */
+	char *name;                   /* for messages: "ldap" */
 	struct popmap_module *module; /* NULL where the pool has it */
 	struct ask_pool *pool;        /* NULL where it is asked here */
 	struct ask_ops ops;
@@ -60,8 +60,8 @@ module_open(void *arg, void **state, struct err *err)
 {
 	struct map *m = arg;
 
-	if (popmap_module_open(&m->module, m->path, m->options,
-		SYSCONF_PERDITION, err) == -1)
+	if (popmap_module_open(
+		&m->module, m->path, m->options, SYSCONF_PERDITION, err) == -1)
 		return -1;
 	*state = m;
 	return 0;
@@ -85,9 +85,9 @@ module_serve(void *state, struct slice request, struct msg_writer *reply)
 	q.query.timeout_ms = module_ms(m->maps);
 	ret = popmap_module_lookup(m->module, &q.query, a, &err);
 	memo_reply_begin(reply,
-	    ret == 1	     ? MEMO_FOUND
-		: ret == 0   ? MEMO_NONE
-			     : MEMO_FAILED,
+	    ret == 1   ? MEMO_FOUND
+	    : ret == 0 ? MEMO_NONE
+		       : MEMO_FAILED,
 	    ret == -1 ? 0 : a->ttl);
 	if (ret == 1)
 		map_servers_write(reply, a);
@@ -153,8 +153,8 @@ open_map(struct map *m, int epoll, struct err *err)
 	if (popmap_module_flags(m->path, &m->flags, err) == -1)
 		return -1;
 	if (epoll == -1 || m->flags & POPMAP_QUICK)
-		return popmap_module_open(&m->module, m->path, m->options,
-		    SYSCONF_PERDITION, err);
+		return popmap_module_open(
+		    &m->module, m->path, m->options, SYSCONF_PERDITION, err);
 	m->ops = (struct ask_ops){ m->name, module_open, module_serve,
 		module_close };
 	return ask_pool_open(&m->pool, &set, err);

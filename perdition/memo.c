@@ -23,9 +23,9 @@ struct entry {
 	struct entry *chain;         /* of the same hash */
 	struct entry *newer, *older; /* by use */
 	enum memo_result result;     /* MEMO_WAIT: nothing is known yet */
-	uint64_t learned;            /* ms; of the last reply, also a failed one */
-	uint64_t until;              /* ms; ask anew from then on */
-	uint64_t stale_until;        /* ms; of the bytes of MEMO_FOUND */
+	uint64_t learned;     /* ms; of the last reply, also a failed one */
+	uint64_t until;       /* ms; ask anew from then on */
+	uint64_t stale_until; /* ms; of the bytes of MEMO_FOUND */
 	struct memo_waiter *waiters;
 	char *bytes; /* malloc'ed: the answer, or why it failed */
 	size_t n;
@@ -136,8 +136,8 @@ place_of(struct memo *m, struct slice key)
 	struct entry **at =
 	    &m->bucket[hash_bytes(&m->hash, key) & (m->buckets - 1)];
 
-	while (*at != NULL &&
-	       !slice_eq(slice_make((*at)->key, (*at)->key_n), key))
+	while (
+	    *at != NULL && !slice_eq(slice_make((*at)->key, (*at)->key_n), key))
 		at = &(*at)->chain;
 	return at;
 }
@@ -285,8 +285,7 @@ memo_done(void *owner, struct slice reply, const char *why, uint64_t now_ms)
 		learn_failed(e, slice_str(why), now_ms);
 	else
 		learn(e, result, ttl, r.rest, now_ms);
-	ask_pool_set_failing(
-	    pool, reply.p == NULL || result == MEMO_FAILED);
+	ask_pool_set_failing(pool, reply.p == NULL || result == MEMO_FAILED);
 	wake_all(e, now_ms);
 }
 

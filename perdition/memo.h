@@ -40,8 +40,8 @@ enum memo_result {
 struct memo_times {
 	uint64_t found, none; /* lifetimes, unless the answer has its own */
 	uint64_t failed;      /* how soon it is asked again */
-	uint64_t stale; /* counted from when it was learned: for so long an
-			 * answer is better than none */
+	uint64_t stale;   /* counted from when it was learned: for so long an
+			   * answer is better than none */
 	uint64_t refresh; /* an answer at the end of its life is still given
 			   * for so long, while it is asked anew */
 };
@@ -67,7 +67,6 @@ void memo_done(
 /* What a pool's process replies, and memo_done reads: result (not MEMO_WAIT),
  * lifetime in seconds (0: as memo_times say, UINT32_MAX: not kept), and then
  * the answer's bytes until the end. */
-void memo_reply_begin(
-    struct msg_writer *, enum memo_result, uint32_t ttl);
+void memo_reply_begin(struct msg_writer *, enum memo_result, uint32_t ttl);
 
 #endif

@@ -239,8 +239,8 @@ resolve_open(struct resolver **rp, bool numeric, const struct resolve_ops *ops,
 	if (!numeric) {
 		r->memo = memo_create(RESOLVE_NAMES_MAX);
 		if (r->memo == NULL)
-			ret = err_set(err, errno, "resolver: %s",
-			    strerror(errno));
+			ret = err_set(
+			    err, errno, "resolver: %s", strerror(errno));
 		else
 			ret = ask_pool_open(&r->pool, &set, err);
 	}
@@ -381,8 +381,8 @@ is_host_name(struct slice s)
 /* The name without its first depth labels; false when nothing is left, or it
  * is no name to be trusted. */
 static bool
-cut_domain(const struct addr *a, struct slice name, unsigned int depth,
-    char *out)
+cut_domain(
+    const struct addr *a, struct slice name, unsigned int depth, char *out)
 {
 	struct slice label;
 

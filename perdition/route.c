@@ -69,8 +69,8 @@ find_listener(const struct config *c, const struct addr *to)
 }
 
 static int
-read_address(const char *option, const char *text, uint16_t port,
-    struct addr *out)
+read_address(
+    const char *option, const char *text, uint16_t port, struct addr *out)
 {
 	if (addr_parse(slice_str(text), true, out) == 0)
 		return 0;
@@ -99,9 +99,9 @@ read_question(struct route *r)
 	q->user_len = user.n;
 	memcpy(q->user, user.p, user.n);
 	q->local = first->addr;
-	if (read_address("--from", c->route_from[0] == '\0' ? "127.0.0.1"
-							    : c->route_from,
-		0, &q->client) != 0)
+	if (read_address("--from",
+		c->route_from[0] == '\0' ? "127.0.0.1" : c->route_from, 0,
+		&q->client) != 0)
 		return EX_USAGE;
 	if (c->route_to[0] != '\0' &&
 	    read_address("--to", c->route_to, first->addr.port, &q->local) != 0)
@@ -129,8 +129,8 @@ show_connection(const struct route *r)
 	addr_write_port(&r->question.local, to);
 	fprintf(r->out, "%-12s %s\n", "user",
 	    quoted(slice_make(r->question.user, r->question.user_len), mem));
-	fprintf(r->out, "%-12s from %s to %s, %s, TLS %s\n", "connection",
-	    from, to, l->protocol->name, tls_mode_name(l->tls));
+	fprintf(r->out, "%-12s from %s to %s, %s, TLS %s\n", "connection", from,
+	    to, l->protocol->name, tls_mode_name(l->tls));
 }
 
 static void
@@ -138,8 +138,8 @@ show_name(const struct route *r, const char *label, enum name_state state,
     struct slice user)
 {
 	char name[AUTH_USER_MAX + LOOKUP_DOMAIN_MAX], mem[QUOTED_MAX];
-	long n = username_rewrite(r->config, state, user, r->answer.domain,
-	    name, sizeof(name));
+	long n = username_rewrite(
+	    r->config, state, user, r->answer.domain, name, sizeof(name));
 
 	fprintf(r->out, "%-12s %s: %s\n", "name", label,
 	    n < 0 ? "too long" : quoted(slice_make(name, (size_t)n), mem));
@@ -149,8 +149,7 @@ static void
 show_names(const struct route *r)
 {
 	const struct lookup_answer *a = &r->answer;
-	struct slice sent =
-	    slice_make(r->question.user, r->question.user_len);
+	struct slice sent = slice_make(r->question.user, r->question.user_len);
 
 	if (a->domain[0] != '\0')
 		fprintf(r->out, "%-12s %s, from the local address\n", "domain",
@@ -167,9 +166,9 @@ show_servers_text(struct route *r, const struct popmap_answer *a)
 	char mem[4 * (POPMAP_USER_MAX + POPMAP_SERVER_MAX) + 3];
 
 	for (size_t i = 0; i < a->n; i++) {
-		long n = log_quote(
-		    slice_make(a->server[i].text, a->server[i].len), mem,
-		    sizeof(mem));
+		long n =
+		    log_quote(slice_make(a->server[i].text, a->server[i].len),
+			mem, sizeof(mem));
 
 		fprintf(r->out, "%s%.*s", i == 0 ? "" : ", ", (int)n, mem);
 	}
@@ -177,9 +176,8 @@ show_servers_text(struct route *r, const struct popmap_answer *a)
 
 /* A map was asked for one key. */
 static void
-show_asked(void *arg, const char *map, struct popmap_text key,
-    uint64_t took_ns, int result, const struct popmap_answer *a,
-    const struct err *err)
+show_asked(void *arg, const char *map, struct popmap_text key, uint64_t took_ns,
+    int result, const struct popmap_answer *a, const struct err *err)
 {
 	struct route *r = arg;
 	char mem[QUOTED_MAX];
@@ -231,8 +229,8 @@ show_reason(const struct route *r)
 		fprintf(r->out, "no map has such a user: outgoing_server, in "
 				"turn\n");
 	else if (r->map[0] == '\0')
-		fprintf(r->out,
-		    "the user says so (client_server_specification)\n");
+		fprintf(
+		    r->out, "the user says so (client_server_specification)\n");
 	else
 		fprintf(r->out, "map %s says so%s\n", r->map,
 		    a->n > 1 ? "; the others when it cannot be reached" : "");
@@ -265,8 +263,9 @@ route_show(const struct config *c, FILE *out)
 {
 	struct route *r = calloc(1, sizeof(*r));
 	const struct maps_trace trace = { show_asked, r };
-	const struct lookup_settings set = { .config = c, .epoll = -1,
-		.trace = &trace };
+	const struct lookup_settings set = {
+		.config = c, .epoll = -1, .trace = &trace
+	};
 	struct resolve_when when = { .waiter = NULL };
 	struct lookup *lookup = NULL;
 	struct timespec t;

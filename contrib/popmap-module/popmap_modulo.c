@@ -21,6 +21,18 @@ struct popmap {
 	char prefix[64], suffix[64];
 };
 
+/* "COUNT PREFIX SUFFIX" */
+static int
+read_options(struct popmap *map, const char *options)
+{
+	char *rest;
+	unsigned long count = strtoul(options, &rest, 10);
+
+	map->count = (unsigned int)count;
+	return count > 0 && count <= 1000 &&
+	       sscanf(rest, " %63s %63s", map->prefix, map->suffix) == 2;
+}
+
 static int
 modulo_open(struct popmap **mp, const char *options, const char *sysconfdir,
     struct popmap_error *err)
@@ -29,10 +41,7 @@ modulo_open(struct popmap **mp, const char *options, const char *sysconfdir,
 
 	(void)sysconfdir; /* no file of ours is there */
 	*mp = map;
-	if (map != NULL &&
-	    sscanf(options, "%u %63s %63s", &map->count, map->prefix,
-		map->suffix) == 3 &&
-	    map->count > 0)
+	if (map != NULL && read_options(map, options))
 		return 0;
 	snprintf(err->msg, sizeof(err->msg),
 	    "options are COUNT PREFIX SUFFIX, as in \"4 mail .example.org\"");

@@ -27,7 +27,9 @@
 #include "common/banned.h"
 
 #define DEFAULT_FILE "popmap.hash"
-#define CANDIDATES 2u
+/* A second server has an empty mailbox for the user unless stores are
+ * replicated, so who wants it says so. */
+#define CANDIDATES 1u
 
 extern const struct popmap_ops popmap_module;
 
@@ -41,10 +43,12 @@ struct popmap {
 /* --- the file ----------------------------------------------------------- */
 
 struct server_line {
-	unsigned int weight;
+	unsigned int weight; /* 0: not said */
 	bool down;
-	const char *name;
+	const char *name; /* NULL: not said */
 };
+
+#define SERVER_MAX sizeof(((struct popmap_answer *)NULL)->server[0].text)
 
 static int
 read_number(const char *value, const char *what, unsigned int max,
@@ -60,43 +64,99 @@ read_number(const char *value, const char *what, unsigned int max,
 }
 
 static int
+again(const char *what, struct popmap_error *err)
+{
+	return map_error(err, "%s: said twice", what);
+}
+
+static int
 read_word(const char *word, struct server_line *l, struct popmap_error *err)
 {
 	const char *value;
 	struct slice name;
 
 	if (strcmp(word, "down") == 0) {
+		if (l->down)
+			return again("down", err);
 		l->down = true;
 		return 0;
 	}
 	if (map_words_pair(word, &name, &value)) {
 		if (slice_eq(name, SLICE("weight")))
-			return read_number(value, "weight", HASH_WEIGHT_MAX,
-			    &l->weight, err);
+			return l->weight != 0
+				   ? again("weight", err)
+				   : read_number(value, "weight",
+					 HASH_WEIGHT_MAX, &l->weight, err);
 		if (slice_eq(name, SLICE("name")) && value[0] != '\0') {
+			if (l->name != NULL)
+				return again("name", err);
 			l->name = value;
 			return 0;
 		}
 	}
-	return map_error(err, "%.100s: neither weight=N nor down nor name=NAME",
-	    word);
+	return map_error(
+	    err, "%.100s: neither weight=N nor down nor name=NAME", word);
 }
 
+/* What would be found out only when somebody's login comes to it. */
+static int
+check_server(struct slice s, struct popmap_error *err)
+{
+	if (s.n == 0 || s.n > SERVER_MAX)
+		return map_error(
+		    err, "a server's name of 1 to %zu bytes", SERVER_MAX);
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c <= ' ' || c == 0x7f || c == ',')
+			return map_error(err,
+			    "%.100s: white space, a comma or a control byte "
+			    "in a server; one a line",
+			    s.p);
+	}
+	return 0;
+}
+
+/* The letters' case of a host name means nothing, and must not send a user
+ * elsewhere on the proxy where it was typed in another way.  malloc'ed. */
+static char *
+default_name(struct slice server)
+{
+	char *name = slice_dup(server);
+
+	for (char *p = name; p != NULL && *p != '\0'; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	}
+	return name;
+}
+
+/* ours: whether it is to be added; what is wrong is told in any case. */
 static int
 read_server(struct popmap *map, const struct option_line *line,
-    const struct map_words *words, struct popmap_error *err)
+    const struct map_words *words, bool ours, struct popmap_error *err)
 {
-	struct server_line l = { .weight = 1, .name = line->key };
+	struct slice server = slice_make(line->key, line->key_len);
+	struct server_line l = { .name = NULL };
+	char *dflt;
+	int ret;
 
-	if (line->key_len >
-	    sizeof(((struct popmap_answer *)NULL)->server[0].text))
-		return map_error(err, "server's name too long");
+	if (check_server(server, err) == -1)
+		return -1;
 	for (size_t i = 0; i < words->n; i++) {
 		if (read_word(words->word[i], &l, err) == -1)
 			return -1;
 	}
-	return hash_pool_add(map->pool, slice_str(l.name),
-	    slice_make(line->key, line->key_len), l.weight, l.down, err);
+	if (!ours)
+		return 0;
+	dflt = default_name(server);
+	if (dflt == NULL)
+		return map_error(err, "out of memory");
+	ret =
+	    hash_pool_add(map->pool, slice_str(l.name == NULL ? dflt : l.name),
+		server, l.weight == 0 ? 1 : l.weight, l.down, err);
+	free(dflt);
+	return ret;
 }
 
 /* *ours: whether the lines from here on are of the pool that is wanted. */
@@ -111,12 +171,12 @@ read_line(struct popmap *map, const struct option_line *line, bool *ours,
 		&words, line->value == NULL ? "" : line->value, err) == -1)
 		return -1;
 	if (strcmp(line->key, "pool") == 0) {
-		*ours = words.n == 1 &&
-			strcmp(words.word[0], map->pool_name) == 0;
+		*ours =
+		    words.n == 1 && strcmp(words.word[0], map->pool_name) == 0;
 		if (words.n != 1)
 			ret = map_error(err, "pool: one name is to follow");
-	} else if (*ours) {
-		ret = read_server(map, line, &words, err);
+	} else {
+		ret = read_server(map, line, &words, *ours, err);
 	}
 	map_words_clear(&words);
 	return ret;
@@ -137,8 +197,8 @@ read_all(struct popmap *map, struct slice text, struct popmap_error *err)
 		int ret = read_line(map, &line, &ours, &why);
 
 		if (ret == -1)
-			map_error(err, "%s:%u:%u: %.400s", map->path,
-			    line.line, line.column, why.msg);
+			map_error(err, "%s:%u:%u: %.400s", map->path, line.line,
+			    line.column, why.msg);
 		option_line_clear(&line);
 		if (ret == -1)
 			return -1;

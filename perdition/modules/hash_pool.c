@@ -121,15 +121,17 @@ int
 hash_pool_add(struct hash_pool *p, struct slice name, struct slice server,
     unsigned int weight, bool down, struct popmap_error *err)
 {
-	struct server s = { .weight = weight, .down = down,
-		.name_n = name.n, .text_n = server.n };
+	struct server s = { .weight = weight,
+		.down = down,
+		.name_n = name.n,
+		.text_n = server.n };
 
 	if (has(p, name))
 		return map_error(err, "%.*s: the second of this name",
 		    (int)(name.n > 200 ? 200 : name.n), name.p);
 	if (weight > HASH_WEIGHTS_MAX - p->weights)
-		return map_error(err, "weights of more than %u together",
-		    HASH_WEIGHTS_MAX);
+		return map_error(
+		    err, "weights of more than %u together", HASH_WEIGHTS_MAX);
 	s.name = slice_dup(name);
 	s.text = slice_dup(server);
 	if (s.name == NULL || s.text == NULL || make_draws(&s) == -1 ||
@@ -176,7 +178,7 @@ static bool
 is_before(const struct rank *a, const struct rank *b)
 {
 	size_t n = a->server->name_n < b->server->name_n ? a->server->name_n
-							  : b->server->name_n;
+							 : b->server->name_n;
 	int d;
 
 	if (a->drawn != b->drawn)

@@ -29,14 +29,27 @@ cut_scheme(struct slice *text)
 	return SLICE("");
 }
 
-/* Takes "?tls=MODE" from the end. */
+static bool
+is_word(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!(s.p[i] >= 'a' && s.p[i] <= 'z') &&
+		    !(s.p[i] >= 'A' && s.p[i] <= 'Z') && s.p[i] != '_')
+			return false;
+	}
+	return true;
+}
+
+/* Takes "?tls=MODE" from the end; with anything but a word behind it is part
+ * of a user's name. */
 static struct slice
 cut_tls(struct slice *text)
 {
-	ptrdiff_t at = slice_rfind(*text, SLICE("?tls="));
+	static const struct slice mark = { "?tls=", 5 };
+	ptrdiff_t at = slice_rfind(*text, mark);
 	struct slice tls;
 
-	if (at == -1)
+	if (at == -1 || !is_word(slice_skip(*text, (size_t)at + mark.n)))
 		return SLICE("");
 	tls = slice_skip(*text, (size_t)at);
 	text->n = (size_t)at;

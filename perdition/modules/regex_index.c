@@ -20,7 +20,7 @@ struct item {
 
 /* Items that differ in nothing but the number. */
 struct drawer {
-	char *literal; /* into bytes */
+	char *literal;     /* into bytes */
 	size_t first, end; /* in numbers */
 };
 
@@ -130,8 +130,8 @@ regex_index_finish(struct regex_index *x)
 		const struct item *it = &x->items[i];
 
 		if (i == 0 || !same_row(it, it - 1))
-			x->row[x->rows++] = (struct row){ it->suffix, it->n,
-				drawers, drawers };
+			x->row[x->rows++] =
+			    (struct row){ it->suffix, it->n, drawers, drawers };
 		if (i == 0 || !same_drawer(it, it - 1)) {
 			x->drawers[drawers++] =
 			    (struct drawer){ x->bytes + bytes, i, i };
@@ -154,18 +154,21 @@ find(const struct regex_index *x, const struct row *row, struct slice text)
 	size_t low = row->first, high = row->end;
 	const char *literal;
 
+	if (row->n == 0)
+		return &x->drawers[low];
 	if (text.n < row->n)
 		return NULL;
-	literal = row->suffix ? text.p + text.n - row->n : text.p;
+	literal = row->suffix ? text.p + (text.n - row->n) : text.p;
 	while (low < high) {
 		size_t at = low + (high - low) / 2;
-		int d = row->n == 0
-			    ? 0
-			    : memcmp(literal, x->drawers[at].literal, row->n);
+		const struct drawer *d = &x->drawers[at];
+		/* There are drawers wherever there is a row.
+		 * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+		int order = memcmp(literal, d->literal, row->n);
 
-		if (d == 0)
-			return &x->drawers[at];
-		if (d < 0)
+		if (order == 0)
+			return d;
+		if (order < 0)
 			high = at;
 		else
 			low = at + 1;
@@ -174,8 +177,8 @@ find(const struct regex_index *x, const struct row *row, struct slice text)
 }
 
 void
-regex_index_find(const struct regex_index *x, struct slice text,
-    struct regex_candidates *c)
+regex_index_find(
+    const struct regex_index *x, struct slice text, struct regex_candidates *c)
 {
 	c->n = 0;
 	for (size_t i = 0; i < x->rows; i++) {

@@ -38,8 +38,8 @@ struct regex_candidates {
 		const size_t *next, *end;
 	} list[REGEX_LISTS_MAX];
 };
-void regex_index_find(const struct regex_index *, struct slice text,
-    struct regex_candidates *);
+void regex_index_find(
+    const struct regex_index *, struct slice text, struct regex_candidates *);
 /* False when there are no more. */
 bool regex_index_next(struct regex_candidates *, size_t *number);
 

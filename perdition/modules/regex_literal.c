@@ -117,13 +117,14 @@ struct scan {
 };
 
 static void
-conclude(struct regex_literals *l, const struct scan *s, bool begins, bool ended)
+conclude(
+    struct regex_literals *l, const struct scan *s, bool begins, bool ended)
 {
 	size_t n = begins ? l->prefix_n : l->suffix_n;
 
 	/* Of a longer one not all is kept. */
-	l->whole = s->only_literals && (begins || ended) && n == s->literals &&
-		   n > 0;
+	l->whole =
+	    s->only_literals && (begins || ended) && n == s->literals && n > 0;
 	l->exact = l->whole && begins && ended;
 }
 

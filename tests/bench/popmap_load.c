@@ -99,8 +99,8 @@ make_key(struct load *l, char *out, size_t cap)
 
 	l->chance = l->chance * 1664525u + 1013904223u;
 	snprintf(number, sizeof(number), "%u", (l->chance >> 8) % l->names);
-	snprintf(out, cap, "%.*s%s%s", (int)(at - l->keys), l->keys, number,
-	    at + 2);
+	snprintf(
+	    out, cap, "%.*s%s%s", (int)(at - l->keys), l->keys, number, at + 2);
 }
 
 static struct popmap_query
@@ -235,8 +235,7 @@ run_directly(struct load *l)
 	struct count *each = mmap(NULL, l->connections * sizeof(*each),
 	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct err err;
-	char *path =
-	    popmap_module_find(l->library, l->config.module_dir, &err);
+	char *path = popmap_module_find(l->library, l->config.module_dir, &err);
 	int ret = 0;
 
 	if (each == MAP_FAILED || path == NULL)
@@ -302,12 +301,13 @@ pss_kib(void)
 int
 main(int argc, char *argv[])
 {
-	struct load *l = calloc(1, sizeof(*l));
+	static struct load load;
+	struct load *l = &load;
 	uint64_t began;
 	unsigned int seconds;
 	int ret;
 
-	if (argc != 9 || l == NULL || strstr(argv[4], "%u") == NULL) {
+	if (argc != 9 || strstr(argv[4], "%u") == NULL) {
 		fprintf(stderr, "usage: popmap_load MODULE_DIR LIBRARY OPTIONS "
 				"KEYS NAMES SECONDS CONNECTIONS FLIGHT\n");
 		return 64;
@@ -346,6 +346,5 @@ main(int argc, char *argv[])
 	    percentile_us(l->count, 99), pss_kib());
 	maps_close(&l->maps);
 	free(l->count);
-	free(l);
 	return ret == 0 ? 0 : 1;
 }

@@ -108,6 +108,59 @@ class Popmap(TestCase):
                 self.front(map_library="cdb", map_library_opt=path)
             self.arrives("alice", where)
 
+    # --- hash --------------------------------------------------------------
+    def pool(self, text):
+        self.pools = self.dir / "popmap.hash"
+        self.pools.write_text(text)
+        self.pools.chmod(0o644)
+
+    def reloaded(self):
+        count = len(self.daemon.log_lines("event=reloaded"))
+        self.daemon.reload()
+        self.daemon.wait_log("event=reloaded", count + 1)
+
+    def spread(self, users=12):
+        """{user: where it arrives}"""
+        return {u: self.login(u)[0]
+                for u in (f"user{i}@example.org" for i in range(users))}
+
+    def test_hash(self):
+        self.pool(f"{self.a} name=a\n{self.b} name=b\n"
+                  f"pool one\n{self.a}\n")
+        self.front(map_library="hash", map_library_opt=self.pools)
+        first = self.spread()
+        self.assertEqual(set(first.values()), {"a", "b"})
+        # In another order, and one is marked down: its users go to the other
+        # one, and come back.
+        self.pool(f"{self.b} name=b\n{self.a} name=a down\n")
+        self.reloaded()
+        self.assertEqual(set(self.spread().values()), {"b"})
+        self.pool(f"{self.b} name=b\n{self.a} name=a\n")
+        self.reloaded()
+        self.assertEqual(self.spread(), first)
+        self.assertEqual(self.servers["default"].connections, 0)
+
+    def test_hash_named_pool_and_bad_file(self):
+        self.pool(f"{self.a}\npool one\n{self.b}\n")
+        self.front(map_library="hash", map_library_opt=f"{self.pools} pool=one")
+        self.assertEqual(set(self.spread(4).values()), {"b"})
+        # The old pool stays, and the log says where the mistake is.
+        self.pool(f"{self.a}\npool one\n{self.a} weight=x\n")
+        self.daemon.reload()
+        self.daemon.wait_log("popmap.hash:3:")
+        self.assertEqual(set(self.spread(4).values()), {"b"})
+
+    def test_hash_goes_on_to_the_next(self):
+        """The second of a user's order, when the first cannot be reached."""
+        gone = f"{FRONT}:{free_port()}"
+        self.pool(f"{self.a} name=a\n{gone} name=b\n")
+        self.front(map_library="hash", map_library_opt=f"{self.pools} candidates=2")
+        self.assertEqual(set(self.spread(6).values()), {"a"})
+        self.pool(f"{gone} name=a\n{gone} name=b\npool dead\n{gone} down\n")
+        self.reloaded()
+        self.assertIsNone(self.login("user1")[0])
+        self.assertEqual(self.servers["default"].connections, 0)
+
     def test_old_path_of_a_module(self):
         self.front(f"alice: {self.a}\n",
                    map_library="/usr/lib/libperditiondb_posix_regex.so.0")

@@ -83,8 +83,7 @@ script_lookup(struct popmap *map, const struct popmap_query *q,
 		pause();
 	if (is(q->key, "die"))
 		_exit(1);
-	if (is(q->key, "count") || is(q->key, "brief") ||
-	    is(q->key, "once")) {
+	if (is(q->key, "count") || is(q->key, "brief") || is(q->key, "once")) {
 		char text[32];
 
 		snprintf(text, sizeof(text), "n%u.p%u", map->asked,

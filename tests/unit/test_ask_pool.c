@@ -65,8 +65,8 @@ echo_serve(void *state, struct slice request, struct msg_writer *w)
 		n = snprintf(text, sizeof(text), "%d", (int)getpid());
 	while (slice_eq(request, SLICE("long")) && !w->failed)
 		msg_put_u64(w, 0);
-	msg_put_bytes(w, n > 0 ? text : request.p, n > 0 ? (size_t)n
-							 : request.n);
+	msg_put_bytes(
+	    w, n > 0 ? text : request.p, n > 0 ? (size_t)n : request.n);
 }
 
 static void
@@ -97,8 +97,11 @@ open_pool(unsigned int processes)
 		echo_close };
 	struct err err = { .msg = "" };
 
-	set = (struct ask_pool_settings){ .ops = &ops, .arg = &cannot_open,
-		.processes = processes, .limit_ms = LIMIT, .epoll = epoll,
+	set = (struct ask_pool_settings){ .ops = &ops,
+		.arg = &cannot_open,
+		.processes = processes,
+		.limit_ms = LIMIT,
+		.epoll = epoll,
 		.done = done };
 	ck_assert_msg(ask_pool_open(&pool, &set, &err) == 0, "%s", err.msg);
 }
@@ -276,8 +279,11 @@ START_TEST(cannot_start)
 		echo_close };
 	struct err err;
 
-	set = (struct ask_pool_settings){ .ops = &ops, .arg = &cannot_open,
-		.processes = 2, .limit_ms = LIMIT, .epoll = epoll,
+	set = (struct ask_pool_settings){ .ops = &ops,
+		.arg = &cannot_open,
+		.processes = 2,
+		.limit_ms = LIMIT,
+		.epoll = epoll,
 		.done = done };
 	cannot_open = true;
 	ck_assert_int_eq(ask_pool_open(&pool, &set, &err), -1);

@@ -493,14 +493,12 @@ START_TEST(cannot_open)
 	struct err err = { .msg = "" };
 
 	library_opt = missing;
-	ck_assert_int_eq(
-	    lookup_open(&lookup, &settings, &err), -1);
+	ck_assert_int_eq(lookup_open(&lookup, &settings, &err), -1);
 	ck_assert_ptr_null(lookup);
 	ck_assert_str_eq(
 	    err.msg, "popmap regex: /no/such/map: No such file or directory");
 	library = unknown;
-	ck_assert_int_eq(
-	    lookup_open(&lookup, &settings, &err), -1);
+	ck_assert_int_eq(lookup_open(&lookup, &settings, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.msg, "/popmap_unknown.so: No such"));
 }
 END_TEST

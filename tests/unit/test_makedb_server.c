@@ -11,6 +11,8 @@
 
 #include "../lib/check_run.h"
 #include "perdition/modules/makedb_server.h"
+#include "perdition/modules/map_join.h"
+#include "perdition/modules/sql_map.h"
 #include "perdition/popmap_answer.h"
 
 #include "common/banned.h"
@@ -113,6 +115,90 @@ START_TEST(apart_and_together)
 }
 END_TEST
 
+/* --- by what the modules themselves put together -------------------------- */
+
+static int
+by_sql(struct popmap_answer *a, const struct makedb_server *s)
+{
+	struct sql_row row = { makedb_server_name(s), s->user, s->port };
+	struct popmap_error why;
+
+	return sql_row_add(a, &row, "@", &why);
+}
+
+static int
+by_ldap(struct popmap_answer *a, const struct makedb_server *s)
+{
+	struct popmap_error why;
+
+	return map_join(a, s->user, makedb_server_name(s), s->port, "@", &why);
+}
+
+/* Whatever is a server to perdition is the same one by way of a database. */
+static void
+check_way(struct slice text,
+    int (*way)(struct popmap_answer *, const struct makedb_server *))
+{
+	static struct popmap_answer a;
+	struct popmap_server one, two;
+	struct makedb_server s;
+	const char *wrong;
+	struct err err;
+
+	if (popmap_answer_parse(text, "@", &one, &err) == -1)
+		return;
+	/* Columns cannot tell such a user from a server's scheme. */
+	if (slice_rfind(one.user, SLICE("://")) != -1)
+		return;
+	wrong = makedb_server_split(&s, text, SLICE("@"));
+	ck_assert_msg(wrong == NULL, "%.*s: %s", (int)text.n, text.p, wrong);
+	a.n = 0;
+	ck_assert_msg(way(&a, &s) == 0, "%.*s", (int)text.n, text.p);
+	ck_assert_uint_eq(a.n, 1);
+	ck_assert_msg(
+	    popmap_answer_parse(slice_make(a.server[0].text, a.server[0].len),
+		"@", &two, &err) == 0,
+	    "%.*s -> %.*s: %s", (int)text.n, text.p, (int)a.server[0].len,
+	    a.server[0].text, err.msg);
+	ck_assert_msg(
+	    one.has_user == two.has_user && slice_eq(one.user, two.user) &&
+		slice_eq(one.host, two.host) && slice_eq(one.port, two.port) &&
+		one.url.protocol == two.url.protocol &&
+		one.url.has_tls == two.url.has_tls &&
+		(!one.url.has_tls || one.url.tls == two.url.tls),
+	    "%.*s -> %.*s", (int)text.n, text.p, (int)a.server[0].len,
+	    a.server[0].text);
+}
+
+/* Always the same ones. */
+START_TEST(any_text)
+{
+	static const char *const parts[] = { "h1", "h2.example.org",
+		"[2001:db8::1]", "2001:db8::1", "192.0.2.1", "[fe80::1%a@b]",
+		"u@", "a@b@", "imaps://", "imap://", "pop3://", ":143", ":imap",
+		":0", ":", "?tls=none", "?tls=implicit", "@", "x", "[", "]",
+		"1", ".", "?", "%", "\xc3\xa9@", "_", "+" };
+	uint64_t state = 1;
+	char text[256];
+
+	for (int i = 0; i < 200000; i++) {
+		size_t n = 0, count;
+
+		state = state * 6364136223846793005 + 1442695040888963407;
+		count = state >> 62;
+		for (size_t k = 0; k <= count; k++) {
+			const char *part = parts[(state >> (20 + 10 * k)) %
+						 1024 % COUNT(parts)];
+
+			n += (size_t)snprintf(
+			    text + n, sizeof(text) - n, "%s", part);
+		}
+		check_way(slice_make(text, n), by_sql);
+		check_way(slice_make(text, n), by_ldap);
+	}
+}
+END_TEST
+
 START_TEST(refused)
 {
 	char text[1024];
@@ -140,6 +226,7 @@ main(void)
 	TCase *t = tcase_create("makedb_server");
 
 	tcase_add_loop_test(t, apart_and_together, 0, COUNT(cases));
+	tcase_add_test(t, any_text);
 	tcase_add_test(t, refused);
 	return check_run("makedb_server", t);
 }

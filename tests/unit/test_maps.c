@@ -20,8 +20,9 @@
 #include "common/banned.h"
 
 static char modules[256], script[] = TEST_MODULES "/popmap_script.so",
-	    regex[] = BUILT_MODULES "/popmap_regex.so", rules[256],
-	    a_host[] = "a.example", b_host[] = "b.example", trouble[256];
+			  regex[] = BUILT_MODULES "/popmap_regex.so",
+			  rules[256], a_host[] = "a.example",
+			  b_host[] = "b.example", trouble[256];
 static char *libraries[4], *options[4];
 static struct config config;
 static struct maps *maps;
@@ -121,8 +122,7 @@ shown(int ret)
 	else if (ret == -1)
 		snprintf(text, sizeof(text), "failed %s", err.msg);
 	else
-		snprintf(
-		    text, sizeof(text), "%s", ret == 0 ? "none" : "wait");
+		snprintf(text, sizeof(text), "%s", ret == 0 ? "none" : "wait");
 	return text;
 }
 

@@ -24,8 +24,9 @@ static int epoll;
 static unsigned int asked, woken;
 static enum memo_result answer_with;
 static uint32_t ttl;
-static const struct memo_times times = { .found = 1000, .none = 300,
-	.failed = 100, .stale = 5000, .refresh = 0 };
+static const struct memo_times times = {
+	.found = 1000, .none = 300, .failed = 100, .stale = 5000, .refresh = 0
+};
 
 static void
 quiet(void *arg, int level, struct slice line)
@@ -68,8 +69,11 @@ open_pool(unsigned int processes)
 {
 	static const struct ask_ops ops = { "counted", counted_open,
 		counted_serve, counted_close };
-	struct ask_pool_settings set = { .ops = &ops, .processes = processes,
-		.limit_ms = 1000, .epoll = epoll, .done = memo_done };
+	struct ask_pool_settings set = { .ops = &ops,
+		.processes = processes,
+		.limit_ms = 1000,
+		.epoll = epoll,
+		.done = memo_done };
 	struct err err;
 
 	ck_assert_int_eq(ask_pool_open(&pool, &set, &err), 0);
@@ -107,8 +111,8 @@ get_with(const struct memo_times *t, const char *key, uint64_t now,
 	    slice_str(key), now, since, w, &answer);
 
 	if (r == MEMO_FOUND || r == MEMO_FAILED)
-		snprintf(text, sizeof(text), "%s %.*s", names[r],
-		    (int)answer.n, answer.p);
+		snprintf(text, sizeof(text), "%s %.*s", names[r], (int)answer.n,
+		    answer.p);
 	else
 		snprintf(text, sizeof(text), "%s", names[r]);
 	return text;
@@ -154,10 +158,8 @@ START_TEST(asked_before)
 	open_pool(0);
 	ttl = UINT32_MAX;
 	ck_assert_str_eq(get("a", 10000), "found 1");
-	ck_assert_str_eq(
-	    get_with(&times, "a", 99999, 10000, NULL), "found 1");
-	ck_assert_str_eq(
-	    get_with(&times, "a", 99999, 10001, NULL), "found 2");
+	ck_assert_str_eq(get_with(&times, "a", 99999, 10000, NULL), "found 1");
+	ck_assert_str_eq(get_with(&times, "a", 99999, 10001, NULL), "found 2");
 }
 END_TEST
 
@@ -248,10 +250,8 @@ START_TEST(identical_questions)
 	memo_waiter_leave(&w[1]);
 	answered(10005, 3);
 	/* One question for "a", one for "b". */
-	ck_assert_str_eq(
-	    get_with(&times, "a", 10005, 10000, &w[0]), "found 1");
-	ck_assert_str_eq(
-	    get_with(&times, "b", 10005, 10000, &w[0]), "found 2");
+	ck_assert_str_eq(get_with(&times, "a", 10005, 10000, &w[0]), "found 1");
+	ck_assert_str_eq(get_with(&times, "b", 10005, 10000, &w[0]), "found 2");
 }
 END_TEST
 

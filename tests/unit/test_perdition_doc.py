@@ -13,7 +13,7 @@ SRC = os.environ.get("srcdir", os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.join(SRC, "..", "..")
 PROGRAM = os.path.abspath("../../perdition/perdition")
 COMMAND_ONLY = {"help", "version", "config_file", "dump_config",
-                "check_config"}
+                "check_config", "route", "from", "to"}
 HIDDEN = {"log_passwd"}
 failures = 0
 

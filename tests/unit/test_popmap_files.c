@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+#ifdef WITH_CDB
+#include <cdb.h>
+#endif
 
 #include "../lib/check_run.h"
 #include "map_scratch.h"
@@ -326,6 +329,115 @@ START_TEST(cdb_damaged)
 	free(bad);
 }
 END_TEST
+
+#define CDB (COUNT(kinds) - 1)
+
+/* Mapped into memory, this would be the end of the process. */
+START_TEST(cdb_cut_while_read)
+{
+	struct popmap_module *m;
+	int status;
+	size_t n;
+	char *good;
+	pid_t pid;
+
+	ck_assert_int_eq(make_text(CDB, TEXT), EX_OK);
+	good = scratch_read(kinds[CDB].file, &n);
+	m = scratch_open("cdb", "");
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		int fd = open(scratch_path(kinds[CDB].file), O_RDWR);
+
+		for (int i = 0; i < 2000; i++) {
+			size_t cut = (size_t)i * 7 % n;
+
+			if (ftruncate(fd, (off_t)cut) == -1 ||
+			    pwrite(fd, good + cut, n - cut, (off_t)cut) == -1)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (scratch_lookup(m, SLICE("bob")) == 1)
+			ck_assert_str_eq(scratch_said, "h1");
+	}
+	ck_assert_int_eq(status, 0);
+	expect(m, "bob", 1, "h1");
+	popmap_module_close(&m);
+	free(good);
+}
+END_TEST
+
+/* Every key, so that searches that begin at a table's end go on at its
+ * beginning, and as many more that are not there. */
+START_TEST(cdb_all_keys)
+{
+	enum { USERS = 5000 };
+	struct popmap_module *m;
+	char *text = malloc(USERS * 16), key[16];
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(text);
+	for (int i = 0; i < USERS; i++)
+		n += (size_t)snprintf(text + n, 16, "u%d:h%d\n", i, i % 7);
+	ck_assert_int_eq(make(CDB, slice_make(text, n)), EX_OK);
+	free(text);
+	m = scratch_open("cdb", "");
+	for (int i = 0; i < 2 * USERS; i++) {
+		snprintf(key, sizeof(key), "u%d", i);
+		ck_assert_int_eq(scratch_lookup(m, slice_str(key)), i < USERS);
+	}
+	popmap_module_close(&m);
+}
+END_TEST
+
+static void
+add_record(struct cdb_make *make, struct slice key, struct slice value)
+{
+	ck_assert_int_eq(cdb_make_add(make, key.p, (unsigned int)key.n, value.p,
+			     (unsigned int)value.n),
+	    0);
+}
+
+/* What other tools may write. */
+START_TEST(cdb_of_others)
+{
+	static char large[100000];
+	struct popmap_module *m;
+	struct cdb_make make;
+	int fd = open(
+	    scratch_path(kinds[CDB].file), O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	ck_assert_int_eq(cdb_make_start(&make, fd), 0);
+	add_record(&make, SLICE("twice"), SLICE("h1"));
+	add_record(&make, SLICE("twice"), SLICE("h2"));
+	add_record(&make, SLICE("nul"), SLICE("h3\0"));
+	add_record(&make, SLICE("a\0b"), SLICE("h4"));
+	add_record(&make, SLICE(""), SLICE("h5"));
+	add_record(&make, SLICE("empty"), SLICE(""));
+	memset(large, 'x', sizeof(large));
+	add_record(&make, SLICE("large"), slice_make(large, sizeof(large)));
+	add_record(&make, slice_make(large, 1000), SLICE("h6"));
+	ck_assert_int_eq(cdb_make_finish(&make), 0);
+	close(fd);
+
+	m = scratch_open("cdb", "");
+	expect(m, "twice", 1, "h1");
+	expect(m, "nul", 1, "h3");
+	expect(m, "", 1, "h5");
+	expect(m, "a", 0, "");
+	ck_assert_int_eq(scratch_lookup(m, SLICE("a\0b")), 1);
+	ck_assert_str_eq(scratch_said, "h4");
+	expect(m, "empty", -1, "popmap.cdb: value of a key: no server's name");
+	expect(m, "large", -1, "damaged");
+	expect(m, "twice", 1, "h1");
+	ck_assert_int_eq(scratch_lookup(m, slice_make(large, 1000)), 1);
+	ck_assert_str_eq(scratch_said, "h6");
+	ck_assert_int_eq(scratch_lookup(m, slice_make(large, 999)), 0);
+	popmap_module_close(&m);
+}
+END_TEST
 #endif
 
 START_TEST(locked_by_a_writer)
@@ -495,6 +607,9 @@ main(void)
 	tcase_add_test(t, bdb_damaged_byte);
 #ifdef WITH_CDB
 	tcase_add_test(t, cdb_damaged);
+	tcase_add_test(t, cdb_cut_while_read);
+	tcase_add_test(t, cdb_all_keys);
+	tcase_add_test(t, cdb_of_others);
 #endif
 	tcase_add_loop_test(t, locked_by_a_writer, 0, COUNT(kinds));
 	tcase_add_loop_test(t, replaced_while_read, 0, COUNT(kinds));

@@ -34,8 +34,8 @@ make(const struct member *m, size_t n)
 	ck_assert_ptr_nonnull(p);
 	for (size_t i = 0; i < n; i++)
 		ck_assert_int_eq(
-		    hash_pool_add(p, slice_str(m[i].name),
-			slice_str(m[i].name), m[i].weight, m[i].down, &why),
+		    hash_pool_add(p, slice_str(m[i].name), slice_str(m[i].name),
+			m[i].weight, m[i].down, &why),
 		    0);
 	return p;
 }
@@ -146,9 +146,8 @@ START_TEST(down_and_back)
 		struct slice two[2];
 		int n = snprintf(key, sizeof(key), "user%u@example.org", i);
 
-		ck_assert_uint_eq(hash_pool_find(p,
-				      slice_make(key, (size_t)n), 2, two),
-		    2);
+		ck_assert_uint_eq(
+		    hash_pool_find(p, slice_make(key, (size_t)n), 2, two), 2);
 		ck_assert_int_eq(first(q, i),
 		    two[0].p[0] == 'b' ? two[1].p[0] : two[0].p[0]);
 		ck_assert_int_eq(first(q, i), first(r, i));
@@ -218,8 +217,8 @@ START_TEST(limits)
 				     slice_str(name), 1000, false, &why),
 		    0);
 	}
-	ck_assert_uint_eq(hash_pool_find(p, SLICE("x"), 99, s),
-	    POPMAP_SERVERS_MAX);
+	ck_assert_uint_eq(
+	    hash_pool_find(p, SLICE("x"), 99, s), POPMAP_SERVERS_MAX);
 	ck_assert_int_eq(
 	    hash_pool_add(p, SLICE("t"), SLICE("t"), 1, false, &why), -1);
 	ck_assert_ptr_nonnull(strstr(why.msg, "weights"));
@@ -246,6 +245,7 @@ static const struct {
 	{ "h0\npool a\nh1\n", "", 1, "h0" },
 	{ "pool a\nh1\npool b\nh2\npool a\nh3 down\n", " pool=a", 1, "h1" },
 	{ "h1 down\n", "", -1, "all servers are down" },
+	{ "Mail1.Example.ORG\n", "", 1, "Mail1.Example.ORG" },
 
 	{ "", "", -2, "no server in it" },
 	{ "pool a\nh1\n", " pool=b", -2, "no server in pool b" },
@@ -257,6 +257,15 @@ static const struct {
 	{ "h1 weight=x\n", "", -2, "not a number from 1 to 1000" },
 	{ "h1 name=\n", "", -2, "neither" },
 	{ "h1 'down\n", "", -2, "" },
+	{ "h1 weight=1 weight=1\n", "", -2, ":1:1: weight: said twice" },
+	{ "h1 down down\n", "", -2, ":1:1: down: said twice" },
+	{ "h1 name=a name=a\n", "", -2, ":1:1: name: said twice" },
+	{ "h1, weight=2\n", "", -2, ":1:1: h1,: white space, a comma" },
+	{ "h1,h2\n", "", -2, ":1:1: h1,h2: white space, a comma" },
+	{ "'h1 h2'\n", "", -2, ":1:1: h1 h2: white space, a comma" },
+	{ "h1\n'' down\n", "", -2, ":2:1: a server's name of 1 to" },
+	{ "h1\nH1\n", "", -2, ":2:1: h1: the second of this name" },
+	{ "h1\npool a\nh2 wieght=2\n", "", -2, ":3:1: wieght=2: neither" },
 	{ "pool a b\n", "", -2, "one name is to follow" },
 	{ "h1\n", " candidates=17", -2, "not a number from 1 to 16" },
 	{ "h1\n", " other", -2, "a second file" },
@@ -277,8 +286,8 @@ START_TEST(file_form)
 		    popmap_module_open(&m, BUILT_MODULES "/popmap_hash.so",
 			options, scratch, &err),
 		    -1);
-		ck_assert_msg(strstr(err.msg, files[_i].said) != NULL, "%s",
-		    err.msg);
+		ck_assert_msg(
+		    strstr(err.msg, files[_i].said) != NULL, "%s", err.msg);
 		return;
 	}
 	m = scratch_open("hash", options);
@@ -293,13 +302,35 @@ START_TEST(file_form)
 }
 END_TEST
 
+/* Typed in another way on one of the proxies. */
+START_TEST(case_of_a_server)
+{
+	struct popmap_module *m, *other;
+	char key[16], was[64];
+
+	scratch_write("pool", SLICE("mail1.example.org\nmail2.example.org\n"));
+	scratch_write("other", SLICE("Mail2.example.org\nMAIL1.example.org\n"));
+	m = scratch_open("hash", scratch_path("pool"));
+	other = scratch_open("hash", scratch_path("other"));
+	for (int i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "user%d", i);
+		ck_assert_int_eq(scratch_lookup(m, slice_str(key)), 1);
+		snprintf(was, sizeof(was), "%.60s", scratch_said);
+		ck_assert_int_eq(scratch_lookup(other, slice_str(key)), 1);
+		ck_assert_int_eq(strcasecmp(was, scratch_said), 0);
+	}
+	popmap_module_close(&m);
+	popmap_module_close(&other);
+}
+END_TEST
+
 START_TEST(missing_file)
 {
 	struct popmap_module *m;
 	struct err err;
 
-	ck_assert_int_eq(popmap_module_open(&m,
-			     BUILT_MODULES "/popmap_hash.so", "", scratch, &err),
+	ck_assert_int_eq(popmap_module_open(&m, BUILT_MODULES "/popmap_hash.so",
+			     "", scratch, &err),
 	    -1);
 	ck_assert_ptr_nonnull(strstr(err.msg, "/popmap.hash: "));
 }
@@ -343,6 +374,7 @@ main(void)
 	tcase_add_test(t, the_same_for_ever);
 	tcase_add_test(t, limits);
 	tcase_add_loop_test(t, file_form, 0, COUNT(files));
+	tcase_add_test(t, case_of_a_server);
 	tcase_add_test(t, missing_file);
 	tcase_add_test(t, name_and_hostile_keys);
 	return check_run("popmap_hash", t);

@@ -111,8 +111,7 @@ random_text(const char *from[], unsigned int n, unsigned int most, char *out,
 
 		if (used + strlen(piece) >= cap)
 			return;
-		used += (size_t)snprintf(
-		    out + used, cap - used, "%s", piece);
+		used += (size_t)snprintf(out + used, cap - used, "%s", piece);
 	}
 }
 
@@ -136,8 +135,8 @@ START_TEST(nothing_is_left_out)
 
 		ck_assert_ptr_nonnull(x);
 		while (n < RULES) {
-			random_text(pieces, COUNT(pieces), 7, re[n],
-			    sizeof(re[n]));
+			random_text(
+			    pieces, COUNT(pieces), 7, re[n], sizeof(re[n]));
 			if (regcomp(&compiled[n], re[n], REG_EXTENDED) != 0)
 				continue;
 			regex_literals(re[n], &l[n]);
@@ -151,8 +150,8 @@ START_TEST(nothing_is_left_out)
 			size_t at, last = 0;
 			bool first = true;
 
-			random_text(letters, COUNT(letters), 6, text,
-			    sizeof(text));
+			random_text(
+			    letters, COUNT(letters), 6, text, sizeof(text));
 			regex_index_find(x, slice_str(text), &c);
 			while (regex_index_next(&c, &at)) {
 				ck_assert(first || at > last);
@@ -167,15 +166,15 @@ START_TEST(nothing_is_left_out)
 				if (l[k].whole) {
 					wholes++;
 					ck_assert_msg(
-					    is == regex_literals_match(&l[k],
-						      slice_str(text)),
+					    is == regex_literals_match(
+						      &l[k], slice_str(text)),
 					    "%s, %s", text, re[k]);
 				}
 				if (!is)
 					continue;
 				matches++;
-				ck_assert_msg(candidate[k], "%s is %s", text,
-				    re[k]);
+				ck_assert_msg(
+				    candidate[k], "%s is %s", text, re[k]);
 			}
 		}
 		for (size_t k = 0; k < RULES; k++)
@@ -196,8 +195,8 @@ START_TEST(few_of_many_are_candidates)
 	size_t at;
 
 	for (int i = 0; i < COUNT(l); i++) {
-		snprintf(re, sizeof(re), i % 2 == 0 ? "^user%d@" : "@d%d\\.org$",
-		    i);
+		snprintf(
+		    re, sizeof(re), i % 2 == 0 ? "^user%d@" : "@d%d\\.org$", i);
 		if (i == 5000)
 			snprintf(re, sizeof(re), "[0-9]+@");
 		regex_literals(re, &l[i]);

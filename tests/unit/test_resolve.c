@@ -109,7 +109,8 @@ START_TEST(bounds)
 	ck_assert_int_eq(ask(name, 0), 0);
 	ck_assert_int_eq(ask("", 0), 0);
 	ck_assert_int_eq(
-	    resolve_host(r, SLICE("one.example\0x"), at(0), out, 1, &n, &err), 0);
+	    resolve_host(r, SLICE("one.example\0x"), at(0), out, 1, &n, &err),
+	    0);
 }
 END_TEST
 
@@ -251,8 +252,8 @@ START_TEST(domain_cases)
 	ck_assert_int_eq(addr_parse(SLICE("[::1]:143"), true, &a), 0);
 	fake_reverse = domains[_i].name;
 	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(
-		    resolve_domain(r, &a, domains[_i].depth, at(0), domain, &err),
+		ck_assert_int_eq(resolve_domain(r, &a, domains[_i].depth, at(0),
+				     domain, &err),
 		    domains[_i].ret);
 		ck_assert_str_eq(domain, domains[_i].domain);
 	}
