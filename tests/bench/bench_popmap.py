@@ -5,14 +5,16 @@
 usage: bench_popmap.py --build DIR [--modules A,B,...] [--quick] [--runs N]
                        [--out FILE]
 
-modules: regex regex-any hash bdb gdbm cdb daemon ldap mysql postgresql odbc
+modules: regex regex-any hash bdb gdbm cdb daemon http ldap mysql postgresql odbc
 
 Files hold a million users (regex: 10,000 rules; regex-any: 1,000 of which
 nothing can be known beforehand; hash: 100 servers), databases 20,000.  Modules
 that wait are asked by 4 processes with 64 questions under way, as a lookup
 process does it, and beside that directly by 4 processes in a loop: what the
 database gives to that many connections.  The last column is the ratio.
-Databases are private servers on loopback.  Prints medians of the runs.
+Databases are private servers on loopback; http asks a small service in Python,
+which is what is slow there.  NIS needs the machine's port mapper and is left
+out.  Prints medians of the runs.
 """
 
 import argparse
@@ -30,7 +32,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
 
 CONNECTIONS, FLIGHT = 4, 64
-ALL = ("regex regex-any hash bdb gdbm cdb daemon ldap mysql postgresql "
+ALL = ("regex regex-any hash bdb gdbm cdb daemon http ldap mysql postgresql "
        "odbc").split()
 ANSWERER = r"""
 import sys
@@ -124,6 +126,13 @@ class Maps:
         program = self.write("answerer.py", ANSWERER)
         return f"command={sys.executable} {program}", "user%u", 10 ** 6
 
+    def http(self):
+        import authhttp
+        said = 200, [("Auth-Status", "OK"), ("Auth-Server", "192.0.2.1"),
+                     ("Auth-Port", "143")]
+        self.service = authhttp.AuthHttp(lambda *_: said)
+        return self.service.url, "user%u", 10 ** 6
+
     def ldap(self):
         import slapd
         users = {f"user{n}": {"mailhost": f"mail{n % 97}.example.org"}
@@ -206,7 +215,7 @@ def measure(args, place):
     for name in args.modules:
         library = name.partition("-")[0]
         made = getattr(maps, name.replace("-", "_"))()
-        waits = name in ("daemon", "ldap", "mysql", "postgresql", "odbc")
+        waits = name in ("daemon", "http", "ldap", "mysql", "postgresql", "odbc")
         runs, direct = [], []
         for _ in range(args.runs):
             runs.append(load(args, library, made, FLIGHT if waits else 1))
