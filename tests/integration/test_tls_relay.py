@@ -9,7 +9,7 @@ import threading
 import time
 
 from fakeserver import imap_server
-from harness import pss_kib, wait_for
+from harness import own_kib, wait_for
 from pair import sanitized
 from tlstest import TlsTestCase
 
@@ -126,7 +126,7 @@ class Relay(TlsTestCase):
         """A record's buffers, 34 KiB, are there while bytes pass, and no
         longer."""
         def memory():
-            return sum(map(pss_kib, self.front.roles()["worker"]))
+            return sum(map(own_kib, self.front.roles()["worker"]))
 
         def more(count, way_in, out):
             for _ in range(count):

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from fakeserver import imap_server, pop3_server
-from harness import pss_kib, wait_for
+from harness import own_kib, wait_for
 from lineclient import Closed
 from pair import sanitized
 from tlstest import FRONT, NAME, TlsTestCase
@@ -334,7 +334,7 @@ class Clients(Attack):
     def test_names_without_end(self):
         """Names that clients ask for (SNI) leave nothing behind."""
         def memory():
-            return sum(map(pss_kib, self.front.roles()["worker"]))
+            return sum(map(own_kib, self.front.roles()["worker"]))
 
         context = self.context()
         context.check_hostname = False

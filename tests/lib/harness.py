@@ -194,6 +194,14 @@ def pss_kib(pid):
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
 
 
+def own_kib(pid):
+    """What the process alone holds, KiB; not moved by what others do with the
+    libraries that they share."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+)", text,
+                                   re.M)))
+
+
 def alive(pid):
     """Whether the process is there and not merely waiting to be reaped."""
     try:

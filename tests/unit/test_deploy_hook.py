@@ -5,6 +5,7 @@ only write down what they were asked."""
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,12 @@ class Hook(unittest.TestCase):
         """A process of the right name, whose number is in the pid file."""
         program = self.program("perdition", PERDITION.format(dir=self.dir,
                                                              status=0))
-        proc = subprocess.Popen([program, "--serve"])
+        # A shell cannot trap what was ignored when it began (nohup).
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            proc = subprocess.Popen([program, "--serve"])
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
         def end():
             proc.kill()
