@@ -211,7 +211,7 @@ class Socket(MapTest):
         self.map.close()
         self.refused("ann")
         self.map.open()
-        self.arrives("ann", "a")
+        self.comes_to("ann", "a")
         # So quickly that nobody sees it gone.
         self.map.close()
         self.map.open()
@@ -222,7 +222,7 @@ class Socket(MapTest):
         self.front(map_library="daemon", map_library_opt=self.path)
         self.refused("ann")
         self.map.open()
-        self.arrives("ann", "a")
+        self.comes_to("ann", "a")
 
     def test_hung(self):
         self.front(map_library="daemon", map_library_opt=self.path,

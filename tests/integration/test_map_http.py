@@ -137,7 +137,7 @@ class Service(MapTest):
         self.refused("ann")
         self.daemon.wait_log("popmap http: http://127.0.0.1: ")
         service.open()
-        self.arrives("ann", "a")
+        self.comes_to("ann", "a")
         service.close()
         service.open()
         self.arrives("ann", "a")
@@ -148,7 +148,7 @@ class Service(MapTest):
         self.ask(service)
         self.refused("ann")
         service.open()
-        self.arrives("ann", "a")
+        self.comes_to("ann", "a")
 
     def test_hung(self):
         service = self.serve()
@@ -296,7 +296,7 @@ class Https(MapTest):
         service.close()
         self.refused("ann")
         service.open()
-        self.arrives("ann", "a")
+        self.comes_to("ann", "a")
 
     def test_unknown_authority(self):
         self.bad(self.serve(), "", "certificate")

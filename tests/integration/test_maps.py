@@ -112,7 +112,7 @@ class Maps(MapTest):
         # Nobody can say that there is no such user: not the default server.
         self.refused("other")
         self.map.open()
-        self.arrives("other", "default")
+        self.comes_to("other", "default")
 
     def test_kept(self):
         self.both(popmap_cache=3600)

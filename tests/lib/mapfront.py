@@ -101,7 +101,8 @@ class MapTest(TestCase):
         self.assertRegex(status, rb"^NO \[UNAVAILABLE\]")
 
     def comes_to(self, user, where):
-        """In the end, when something is just being started anew."""
+        """In the end, when something is just being started anew, or what the
+        map said last still counts: to the end of its millisecond."""
         wait_for(f"{user} at {where}",
                  lambda: self.login(user)[0] == where)
 
