@@ -3,10 +3,10 @@
  * memo - what an ask_pool answered, for its time, and who waits for answers.
  *
  * Of identical questions one is on its way, and all who ask get its answer.
- * An answer counts for whoever asked before it was learned (or within the same
- * millisecond), for its lifetime
- * and, while those who could tell anew fail, for longer (stale).  The number
- * of answers is bounded; the least recently used go first.
+ * An answer counts for whoever asked before it was learned (to the end of that
+ * millisecond), for its lifetime and, while those who could tell anew fail, for
+ * longer (stale).  The number of answers is bounded; the least recently used go
+ * first.
  */
 #ifndef PERDITION_MEMO_H
 #define PERDITION_MEMO_H
