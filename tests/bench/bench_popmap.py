@@ -161,7 +161,7 @@ class Maps:
         if not hasattr(self, "pg"):
             self.pg = self.fill(
                 self.place.start(postgres.Postgres(self.place)),
-                '"tblPerdition"')
+                'tblPerdition')
         return self.pg
 
     def postgresql(self):

@@ -35,6 +35,7 @@ suffix "{suffix}"
 rootdn "{admin}"
 rootpw "{password}"
 directory {db}
+maxsize 268435456
 index uid eq
 sizelimit {size}
 access to attrs=mailhost by dn.exact="{reader}" read by {others}
