@@ -170,8 +170,8 @@ case_starts(struct slice s, struct slice prefix)
 }
 
 /*
- * Refused for now, not for good.  Codes are SMTP's; who serves IMAP4 and POP3
- * only may have nothing but words.
+ * A temporary refusal, not a final one.  Codes are SMTP's; who serves IMAP4 and
+ * POP3 only may have nothing but words.
  */
 static bool
 is_temporary(const struct http_reply *r)
