@@ -23,6 +23,7 @@ struct lookup {
 	const struct config *config;
 	struct resolver *resolver;
 	struct maps *maps;          /* none in it: no popmap */
+	uint64_t replies;           /* of both of them */
 	struct popmap_answer found; /* too large for a stack */
 };
 
@@ -329,7 +330,7 @@ ask_maps(struct ask *k, struct slice user)
 	addr_to_sockaddr(&k->q->client, &client);
 	addr_to_sockaddr(&k->q->local, &local_addr);
 	ret = maps_ask(k->l->maps, &query, keys, n, k->when->now_ms,
-	    k->when->asked_ms, k->when->waiter, &k->l->found, &k->why);
+	    k->when->since, k->when->waiter, &k->l->found, &k->why);
 	if (ret != MAPS_WAIT)
 		return ret;
 	k->waits = true;
@@ -406,6 +407,12 @@ lookup_ask(struct lookup *l, const struct lookup_question *q,
 	return !k.waits;
 }
 
+uint64_t
+lookup_replies(const struct lookup *l)
+{
+	return l->replies;
+}
+
 void
 lookup_give_up(
     const struct lookup_question *q, const char *why, struct lookup_answer *a)
@@ -445,8 +452,9 @@ lookup_open(
 		return err_set(err, ENOMEM, "out of memory");
 	l->config = c;
 	if (resolve_open(&l->resolver, c->no_lookup, set->resolve, set->epoll,
-		maps_limit_ms(c), err) == 0)
-		ret = maps_open(&l->maps, c, set->epoll, set->trace, err);
+		maps_limit_ms(c), &l->replies, err) == 0)
+		ret = maps_open(
+		    &l->maps, c, set->epoll, set->trace, &l->replies, err);
 	if (ret == -1)
 		lookup_close(lp);
 	return ret;

@@ -38,10 +38,13 @@ void lookup_close(struct lookup **);
  * q->listener is below config->listener_count.  when: its waiter may be NULL
  * without processes.
  * True with a whole answer and q's id; false when there is none yet: it is to
- * be asked again, with the same asked_ms, when the waiter is woken.
+ * be asked again, with the same since, when the waiter is woken.
  */
 bool lookup_ask(struct lookup *, const struct lookup_question *q,
     const struct resolve_when *when, struct lookup_answer *);
+
+/* The since of what is asked for the first time now. */
+uint64_t lookup_replies(const struct lookup *);
 
 /* For a question that waited in vain. */
 void lookup_give_up(

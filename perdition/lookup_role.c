@@ -42,6 +42,7 @@ struct pending {
 	struct pending *next, **prev; /* of all, in the order of asking */
 	struct pending *ready;        /* the next one to be asked again */
 	struct resolve_when when;
+	uint64_t asked_ms;
 	int fd; /* who asked */
 	struct lookup_question question;
 };
@@ -286,8 +287,8 @@ limit_ms(const struct role *r)
 static void
 give_up(struct role *r, uint64_t now_ms)
 {
-	while (r->oldest != NULL &&
-	       now_ms >= r->oldest->when.asked_ms + limit_ms(r)) {
+	while (
+	    r->oldest != NULL && now_ms >= r->oldest->asked_ms + limit_ms(r)) {
 		struct pending *p = r->oldest;
 
 		lookup_give_up(
@@ -309,7 +310,8 @@ parse_question(struct role *r, struct slice text, struct lookup_question *q)
 static bool
 take_question(struct role *r, struct pending *p, int fd)
 {
-	p->when.asked_ms = now_ns() / 1000000;
+	p->asked_ms = now_ns() / 1000000;
+	p->when.since = lookup_replies(r->lookup);
 	p->fd = fd;
 	if (ask(r, p)) {
 		/* What one map is asked for while another is, is not awaited
@@ -387,8 +389,8 @@ sleep_ms(const struct role *r)
 	uint64_t due = lookup_due(r->lookup), now = now_ns() / 1000000;
 	uint64_t most = r->log_waits ? LOG_RETRY_MS : UINT64_MAX;
 
-	if (r->oldest != NULL && r->oldest->when.asked_ms + limit_ms(r) < due)
-		due = r->oldest->when.asked_ms + limit_ms(r);
+	if (r->oldest != NULL && r->oldest->asked_ms + limit_ms(r) < due)
+		due = r->oldest->asked_ms + limit_ms(r);
 	if (due != UINT64_MAX && (due <= now || due - now < most))
 		most = due <= now ? 0 : due - now;
 	if (most == UINT64_MAX)

@@ -175,7 +175,7 @@ set_times(struct maps *ms)
 
 int
 maps_open(struct maps **msp, const struct config *config, int epoll,
-    const struct maps_trace *trace, struct err *err)
+    const struct maps_trace *trace, uint64_t *replies, struct err *err)
 {
 	size_t most = config->map_library.n;
 	struct maps *ms = calloc(1, sizeof(*ms) + most * sizeof(struct map));
@@ -190,7 +190,8 @@ maps_open(struct maps **msp, const struct config *config, int epoll,
 	ms->scratch = calloc(1, sizeof(*ms->scratch));
 	ms->packet = malloc(MSG_MAX);
 	ms->memo = memo_create(
-	    config->popmap_cache_size == 0 ? 1 : config->popmap_cache_size);
+	    config->popmap_cache_size == 0 ? 1 : config->popmap_cache_size,
+	    replies);
 	if (ms->scratch == NULL || ms->packet == NULL || ms->memo == NULL)
 		ret = err_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0; ret == 0 && i < most; i++) {
@@ -238,7 +239,7 @@ maps_close(struct maps **msp)
 /* One question and who asks it. */
 struct asking {
 	struct popmap_query *query;
-	uint64_t now_ms, asked_ms;
+	uint64_t now_ms, since;
 	struct memo_waiter *waiter;
 	struct popmap_answer *answer;
 	struct err *err;
@@ -257,7 +258,7 @@ ask_pool_of(struct maps *ms, struct map *m, struct asking *k)
 		return 0; /* longer than what any map holds */
 	key = slice_make(ms->packet, w.n);
 	switch (memo_get(ms->memo, m->pool, &ms->times, key, key, k->now_ms,
-	    k->asked_ms, k->waiter, &answer)) {
+	    k->since, k->waiter, &answer)) {
 	case MEMO_NONE:
 		return 0;
 	case MEMO_WAIT:
@@ -317,12 +318,11 @@ ask_keys(struct maps *ms, struct map *m, const struct popmap_text *keys,
 
 int
 maps_ask(struct maps *ms, struct popmap_query *query,
-    const struct popmap_text *keys, size_t n, uint64_t now_ms,
-    uint64_t asked_ms, struct memo_waiter *w, struct popmap_answer *answer,
-    struct err *err)
+    const struct popmap_text *keys, size_t n, uint64_t now_ms, uint64_t since,
+    struct memo_waiter *w, struct popmap_answer *answer, struct err *err)
 {
 	struct err why;
-	struct asking k = { query, now_ms, asked_ms, w, answer, &why };
+	struct asking k = { query, now_ms, since, w, answer, &why };
 	bool failed = false;
 
 	for (size_t i = 0; i < ms->n; i++) {

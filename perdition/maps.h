@@ -32,10 +32,11 @@ struct maps_trace {
  * Loads the modules and opens their maps.  config and trace (may be NULL) are
  * borrowed until close.  epoll: where the processes' channels go; or -1: there
  * are none, every map is asked where the caller is, and it waits.
+ * replies: as for memo_create().
  * 0, or -1 with err.
  */
 int maps_open(struct maps **, const struct config *, int epoll,
-    const struct maps_trace *, struct err *);
+    const struct maps_trace *, uint64_t *replies, struct err *);
 void maps_close(struct maps **);
 size_t maps_count(const struct maps *);
 
@@ -46,13 +47,12 @@ unsigned int maps_limit_ms(const struct config *);
 
 /*
  * query: all but key and timeout_ms, which are set here; keys: n of them, in
- * order.  asked_ms, w: as for memo_get().
+ * order.  since, w: as for memo_get().
  * 1 with answer filled, 0 no map has it, -1 with err, or MAPS_WAIT.
  */
 int maps_ask(struct maps *, struct popmap_query *query,
-    const struct popmap_text *keys, size_t n, uint64_t now_ms,
-    uint64_t asked_ms, struct memo_waiter *w, struct popmap_answer *,
-    struct err *);
+    const struct popmap_text *keys, size_t n, uint64_t now_ms, uint64_t since,
+    struct memo_waiter *w, struct popmap_answer *, struct err *);
 
 void maps_tick(struct maps *, uint64_t now_ms);
 uint64_t maps_due(const struct maps *); /* ms; UINT64_MAX for never */

@@ -23,7 +23,7 @@ struct entry {
 	struct entry *chain;         /* of the same hash */
 	struct entry *newer, *older; /* by use */
 	enum memo_result result;     /* MEMO_WAIT: nothing is known yet */
-	uint64_t learned;     /* ms; of the last reply, also a failed one */
+	uint64_t learned;     /* number of the last reply, also a failed one */
 	uint64_t until;       /* ms; ask anew from then on */
 	uint64_t stale_until; /* ms; of the bytes of MEMO_FOUND */
 	struct memo_waiter *waiters;
@@ -37,17 +37,19 @@ struct memo {
 	struct hash_key hash;
 	struct entry **bucket;
 	size_t buckets, n, max;
+	uint64_t *replies;
 	struct entry *newest, *oldest;
 };
 
 struct memo *
-memo_create(size_t max)
+memo_create(size_t max, uint64_t *replies)
 {
 	struct memo *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return NULL;
 	m->max = max;
+	m->replies = replies;
 	m->buckets = 64;
 	while (m->buckets < max)
 		m->buckets *= 2;
@@ -280,7 +282,7 @@ memo_done(void *owner, struct slice reply, const char *why, uint64_t now_ms)
 	if (r.failed || result > MEMO_FAILED)
 		reply.p = NULL;
 	e->pool = NULL;
-	e->learned = now_ms;
+	e->learned = ++*e->memo->replies;
 	if (reply.p == NULL)
 		learn_failed(e, slice_str(why), now_ms);
 	else
@@ -299,10 +301,9 @@ tell(const struct entry *e, struct slice *answer)
 }
 
 static bool
-is_fresh(const struct entry *e, uint64_t now, uint64_t asked)
+is_fresh(const struct entry *e, uint64_t now, uint64_t since)
 {
-	return e->result != MEMO_WAIT &&
-	       (now < e->until || e->learned >= asked);
+	return e->result != MEMO_WAIT && (now < e->until || e->learned > since);
 }
 
 /* Out of date, but good enough while the new one is under way. */
@@ -317,7 +318,7 @@ is_good_enough(const struct entry *e, const struct ask_pool *pool, uint64_t now)
 
 enum memo_result
 memo_get(struct memo *m, struct ask_pool *pool, const struct memo_times *times,
-    struct slice key, struct slice request, uint64_t now_ms, uint64_t asked_ms,
+    struct slice key, struct slice request, uint64_t now_ms, uint64_t since,
     struct memo_waiter *w, struct slice *answer)
 {
 	struct entry *e = entry_of(m, key);
@@ -325,7 +326,7 @@ memo_get(struct memo *m, struct ask_pool *pool, const struct memo_times *times,
 	*answer = SLICE("out of memory");
 	if (e == NULL)
 		return MEMO_FAILED;
-	if (is_fresh(e, now_ms, asked_ms))
+	if (is_fresh(e, now_ms, since))
 		return tell(e, answer);
 	if (e->pool == NULL) {
 		e->pool = pool;

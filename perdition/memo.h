@@ -3,10 +3,9 @@
  * memo - what an ask_pool answered, for its time, and who waits for answers.
  *
  * Of identical questions one is on its way, and all who ask get its answer.
- * An answer counts for whoever asked before it was learned (to the end of that
- * millisecond), for its lifetime and, while those who could tell anew fail, for
- * longer (stale).  The number of answers is bounded; the least recently used go
- * first.
+ * An answer counts for whoever asked before it was learned, for its lifetime
+ * and, while those who could tell anew fail, for longer (stale).  The number of
+ * answers is bounded; the least recently used go first.
  */
 #ifndef PERDITION_MEMO_H
 #define PERDITION_MEMO_H
@@ -47,18 +46,23 @@ struct memo_times {
 			   * for so long, while it is asked anew */
 };
 
-/* max: answers kept, at least 1.  NULL with errno. */
-struct memo *memo_create(size_t max);
+/*
+ * max: answers kept, at least 1.  replies: counted here, also by other memos of
+ * the same asker, so that what is older than what can be told without a clock;
+ * borrowed until the end, 0 at first.  NULL with errno.
+ */
+struct memo *memo_create(size_t max, uint64_t *replies);
 void memo_destroy(struct memo **); /* after the pools that it asked */
 
 /*
  * key: names the question among all of this memo.  request: what the pool is
- * asked unless the answer is known.  asked_ms: since when the asker has wanted
- * it.  w: NULL where the pool answers at once (ask_pool_settings.processes 0).
+ * asked unless the answer is known.  since: what *replies was when the asker
+ * began to want it; what came later is good enough for it.  w: NULL where the
+ * pool answers at once (ask_pool_settings.processes 0).
  */
 enum memo_result memo_get(struct memo *, struct ask_pool *,
     const struct memo_times *, struct slice key, struct slice request,
-    uint64_t now_ms, uint64_t asked_ms, struct memo_waiter *w,
+    uint64_t now_ms, uint64_t since, struct memo_waiter *w,
     struct slice *answer);
 
 /* The pool's done; every owner is the memo's. */

@@ -216,7 +216,7 @@ serve_close(void *state)
 
 int
 resolve_open(struct resolver **rp, bool numeric, const struct resolve_ops *ops,
-    int epoll, uint64_t limit_ms, struct err *err)
+    int epoll, uint64_t limit_ms, uint64_t *replies, struct err *err)
 {
 	static const struct ask_ops asked = { "resolver", serve_open, serve,
 		serve_close };
@@ -237,7 +237,7 @@ resolve_open(struct resolver **rp, bool numeric, const struct resolve_ops *ops,
 	r->numeric = numeric;
 	r->ops = ops == NULL ? system_ops : *ops;
 	if (!numeric) {
-		r->memo = memo_create(RESOLVE_NAMES_MAX);
+		r->memo = memo_create(RESOLVE_NAMES_MAX, replies);
 		if (r->memo == NULL)
 			ret = err_set(
 			    err, errno, "resolver: %s", strerror(errno));
@@ -285,7 +285,7 @@ ask(struct resolver *r, char kind, struct slice what,
 	memcpy(request + 1, what.p, what.n);
 	what = slice_make(request, 1 + what.n);
 	return memo_get(r->memo, r->pool, &times, what, what, when->now_ms,
-	    when->asked_ms, when->waiter, answer);
+	    when->since, when->waiter, answer);
 }
 
 static size_t

@@ -40,11 +40,13 @@ struct resolve_ops {
  * numeric: addresses and port numbers only, nothing is ever asked
  * (no_lookup).  ops: NULL for the system's.  epoll: where the channels of the
  * processes go that wait for the system's functions, each for limit_ms at
- * most; or -1: there are none, and whoever asks waits.
+ * most; or -1: there are none, and whoever asks waits.  replies: as for
+ * memo_create().
  * 0, or -1 with err.
  */
 int resolve_open(struct resolver **, bool numeric,
-    const struct resolve_ops *ops, int epoll, uint64_t limit_ms, struct err *);
+    const struct resolve_ops *ops, int epoll, uint64_t limit_ms,
+    uint64_t *replies, struct err *);
 void resolve_close(struct resolver **);
 
 void resolve_tick(struct resolver *, uint64_t now_ms);
@@ -61,7 +63,8 @@ uint64_t resolve_due(const struct resolver *); /* ms; UINT64_MAX for never */
  * resolver cannot tell now; RESOLVE_WAIT.
  */
 struct resolve_when {
-	uint64_t now_ms, asked_ms; /* monotonic */
+	uint64_t now_ms; /* monotonic */
+	uint64_t since;
 	struct memo_waiter *waiter;
 };
 int resolve_host(struct resolver *, struct slice host,

@@ -286,7 +286,7 @@ route_show(const struct config *c, FILE *out)
 		goto out;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	when.now_ms = when.asked_ms = (uint64_t)t.tv_sec * 1000;
+	when.now_ms = (uint64_t)t.tv_sec * 1000;
 	show_connection(r);
 	lookup_ask(lookup, &r->question, &when, &r->answer);
 	status = show_result(r);

@@ -40,7 +40,7 @@ struct flight {
 	struct memo_waiter waiter; /* first */
 	struct load *load;
 	struct flight *ready;
-	uint64_t began_ns;
+	uint64_t began_ns, since;
 	char key[512];
 };
 
@@ -51,6 +51,7 @@ struct load {
 	unsigned int names, flights, connections;
 	uint64_t end_ns;
 	uint32_t chance;
+	uint64_t replies;
 	struct maps *maps;
 	int epoll;
 	struct count *count;
@@ -143,7 +144,7 @@ fly(struct load *l, struct flight *f)
 		struct popmap_text key = q.key;
 		uint64_t now = now_ns();
 		int ret = maps_ask(l->maps, &q, &key, 1, now / 1000000,
-		    f->began_ns / 1000000, &f->waiter, &l->answer, &err);
+		    f->since, &f->waiter, &l->answer, &err);
 
 		if (ret == MAPS_WAIT)
 			return;
@@ -153,6 +154,7 @@ fly(struct load *l, struct flight *f)
 			return;
 		make_key(l, f->key, sizeof(f->key));
 		f->began_ns = now;
+		f->since = l->replies;
 	}
 }
 
@@ -183,7 +185,8 @@ run_maps(struct load *l)
 	struct err err;
 
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (maps_open(&l->maps, &l->config, l->epoll, NULL, &err) == -1) {
+	if (maps_open(&l->maps, &l->config, l->epoll, NULL, &l->replies,
+		&err) == -1) {
 		fprintf(stderr, "popmap_load: %s\n", err.msg);
 		return -1;
 	}

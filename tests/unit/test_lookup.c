@@ -54,7 +54,7 @@ static char hosts[64][32], options[128];
 static const struct lookup_settings settings = {
 	.config = &config, .resolve = &fake_resolver, .epoll = -1
 };
-static const struct resolve_when when = { .now_ms = 1000, .asked_ms = 1000 };
+static const struct resolve_when when = { .now_ms = 1000 };
 static struct lookup *lookup;
 static struct lookup_question q;
 static struct lookup_answer a;

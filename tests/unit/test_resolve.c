@@ -17,6 +17,7 @@
 #include "common/banned.h"
 
 static struct resolver *r;
+static uint64_t replies;
 static struct addr out[64];
 static size_t n;
 static struct err err;
@@ -37,7 +38,8 @@ setup(void)
 	fake_failure = 0;
 	fake_reverse = NULL;
 	ck_assert_int_eq(
-	    resolve_open(&r, false, &fake_resolver, -1, 1000, &err), 0);
+	    resolve_open(&r, false, &fake_resolver, -1, 1000, &replies, &err),
+	    0);
 }
 
 static void
@@ -52,7 +54,7 @@ at(uint64_t now)
 {
 	static struct resolve_when when;
 
-	when = (struct resolve_when){ .now_ms = now, .asked_ms = now };
+	when = (struct resolve_when){ .now_ms = now, .since = replies };
 	return &when;
 }
 
@@ -182,7 +184,8 @@ START_TEST(numeric)
 
 	resolve_close(&r);
 	ck_assert_int_eq(
-	    resolve_open(&r, true, &fake_resolver, -1, 1000, &err), 0);
+	    resolve_open(&r, true, &fake_resolver, -1, 1000, &replies, &err),
+	    0);
 	fake_reverse = "a.example";
 	ck_assert_int_eq(ask("one.example", 0), 0);
 	ck_assert_ptr_nonnull(strstr(err.msg, "no_lookup"));
