@@ -156,13 +156,19 @@ class Pbs(Daemon):
         self.values.update(values or {})
         super().__init__("perdition-pbs",
                          [program("perdition-pbs"), *options(self.values)],
-                         test.dir / "pbs.output", ready=self._made,
+                         test.dir / "pbs.output", ready=self._started,
                          env=sanitizer_env(test.reports))
         self.reports = test.reports
 
-    def _made(self):
-        return self.db.exists() and (not self.values["socket"]
-                                     or self.socket.exists())
+    def start(self):
+        self.before = self.log.stat().st_size if self.log.exists() else 0
+        return super().start()
+
+    def _started(self):
+        """It says so when all that it opens is open and given away."""
+        with open(self.log, "rb") as f:
+            f.seek(self.before)
+            return b"event=start " in f.read()
 
     def run(self, mode, *args, check=True, **kwargs):
         """perdition-pbs --mode MODE on the database; CompletedProcess."""
