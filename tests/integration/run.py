@@ -3,22 +3,26 @@
 """Runs the integration tests: one line a test, then the totals.
 
     tests/integration/run.py --prefix DIR [--sanitized] [--artifacts DIR]
-                             [NAME...]
+                             [--jobs N] [NAME...]
 
 DIR holds sbin/perdition, sbin/perdition-pbs and lib/perdition.  A NAME is
-test_login, test_login.Imap or test_login.Imap.test_curl.  Needs root: the
-tests run in namespaces of their own (network, mounts, processes, host name),
-so that no port, address, file or process of the machine is touched and none
-is left.  Status: 0, or 1 when a test failed or was skipped.
+test_login, test_login.Imap or test_login.Imap.test_curl.  With --jobs so many
+test cases (classes) run at a time.  Needs root: the tests run in namespaces
+of their own (network, mounts, processes, host name), so that no port,
+address, file or process of the machine or of another job is touched and none
+is left.  What failed is told once more at the end.  Status: 0, or 1 when a
+test failed or was skipped.
 """
 
 import argparse
 import contextlib
 import os
 import pathlib
+import queue
 import resource
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -142,33 +146,138 @@ class Result(unittest.TestResult):
                 print(f"     skipped: {text}", flush=True)
 
 
+class Totals:
+    """What all jobs came to; prints a test case's lines together."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.passed = 0
+        self.run = 0
+        self.failures = []  # lines
+
+    def add(self, lines, passed, run):
+        with self.lock:
+            sys.stdout.writelines(lines)
+            sys.stdout.flush()
+            self.passed += passed
+            self.run += run
+            failing = False
+            for line in lines:
+                if not line.startswith(" "):
+                    failing = line.startswith("FAIL")
+                if failing:
+                    self.failures.append(line)
+
+    def report(self):
+        """The status."""
+        failed = self.run - self.passed
+        if self.failures:
+            print("-- failed:")
+            sys.stdout.writelines(self.failures)
+        print(f"integration: {self.passed} passed, {failed} failed")
+        return 0 if failed == 0 and self.passed > 0 else 1
+
+
+def flatten(suite):
+    for part in suite:
+        if isinstance(part, unittest.TestSuite):
+            yield from flatten(part)
+        else:
+            yield part
+
+
+def find(names):
+    """The tests as (test case, [names of its tests]), in order."""
+    loader = unittest.TestLoader()
+    if names:
+        suite = loader.loadTestsFromNames(names)
+    else:
+        suite = loader.discover(str(HERE), "test_*.py", str(HERE))
+    if loader.errors:
+        sys.exit("\n".join(loader.errors))
+    cases = {}
+    for test in flatten(suite):
+        cases.setdefault(test.id().rpartition(".")[0], []).append(test.id())
+    return list(cases.items())
+
+
+END = "-- end of the test case:"
+
+
+def serve():
+    """A job: runs what it is told, a line each, until there is no more."""
+    furnish_namespace()
+    for names in sys.stdin:
+        suite = unittest.TestLoader().loadTestsFromNames(names.split())
+        result = Result()
+        suite.run(result)
+        print(END, result.passed, suite.countTestCases(), flush=True)
+
+
+def run_job(argv, cases, totals):
+    """Has a process of its own, in its own namespaces, take cases from the
+    queue until it is empty."""
+    job = subprocess.Popen(
+        [sys.executable, __file__, *argv, "--serve"], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1)
+    while True:
+        try:
+            case, names = cases.get_nowait()
+        except queue.Empty:
+            break
+        lines = []
+        with contextlib.suppress(BrokenPipeError):
+            job.stdin.write(" ".join(names) + "\n")
+        for line in job.stdout:
+            if line.startswith(END):
+                passed, count = map(int, line.removeprefix(END).split())
+                break
+            lines.append(line)
+        else:
+            lines.append(f"FAIL {case}: the job ended in the midst of it\n")
+            passed, count = 0, len(names)
+        totals.add(lines, passed, count)
+        if job.poll() is not None:
+            break
+    job.stdin.close()
+    job.wait()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--sanitized", action="store_true")
     parser.add_argument("--artifacts")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--serve", action="store_true",
+                        help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    enter_namespace()
-    furnish_namespace()
     os.environ["PERDITION_PREFIX"] = os.path.abspath(args.prefix)
     os.environ["PERDITION_SANITIZED"] = "1" if args.sanitized else ""
     if args.artifacts:
         os.environ["PERDITION_TEST_ARTIFACTS"] = \
             os.path.abspath(args.artifacts)
-    loader = unittest.TestLoader()
-    if args.names:
-        suite = loader.loadTestsFromNames(args.names)
-    else:
-        suite = loader.discover(str(HERE), "test_*.py", str(HERE))
-    result = Result()
-    suite.run(result)
-    broken = result.errors[:] if result.testsRun == 0 else []
-    for test, text in broken:
-        print(f"FAIL {test.id()}\n{text}")
-    failed = result.testsRun - result.passed + len(broken)
-    print(f"integration: {result.passed} passed, {failed} failed")
-    return 0 if failed == 0 and result.passed > 0 else 1
+    if args.serve:
+        enter_namespace()
+        serve()
+        return 0
+    cases = queue.Queue()
+    for case in find(args.names):
+        cases.put(case)
+    totals = Totals()
+    options = ["--prefix", args.prefix]
+    jobs = [threading.Thread(target=run_job, args=(options, cases, totals))
+            for _ in range(max(1, args.jobs))]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    while not cases.empty():
+        case, names = cases.get_nowait()
+        totals.add([f"FAIL {case}: no job was left to run it\n"], 0,
+                   len(names))
+    return totals.report()
 
 
 if __name__ == "__main__":
