@@ -64,22 +64,23 @@ check_clock(struct daemon *d)
 
 /* --- logins -------------------------------------------------------------- */
 
+/* name: relay-open; or relay-user, of an open address whose user is another
+ * now, so that the log tells whose it was at any time. */
 static void
-log_opened(const struct addr *client, struct slice user, int64_t when,
-    const char *source)
+log_opened(const char *name, const struct relay_event *ev, const char *source)
 {
-	struct addr bare = { .ip = client->ip };
+	struct addr bare = { .ip = ev->client.ip };
 
-	log_event(LOG_INFO, "relay-open", LOG_ADDR("address", &bare),
-	    LOG_SLICE("user", user), LOG_I64("login", when),
+	log_event(LOG_INFO, name, LOG_ADDR("address", &bare),
+	    LOG_SLICE("user", ev->user), LOG_I64("login", ev->when),
 	    LOG_STR("source", source));
 }
 
 static void
-log_refused(struct daemon *d, const struct addr *client, struct slice user,
-    const char *reason, int64_t now)
+log_refused(struct daemon *d, const struct relay_event *ev, const char *reason,
+    int64_t now)
 {
-	struct addr bare = { .ip = client->ip };
+	struct addr bare = { .ip = ev->client.ip };
 
 	/* A flood of these must not become a flood of lines. */
 	if (d->refused_second != now) {
@@ -89,30 +90,32 @@ log_refused(struct daemon *d, const struct addr *client, struct slice user,
 	if (++d->refused_n > 10)
 		return;
 	log_event(LOG_NOTICE, "relay-refused", LOG_ADDR("address", &bare),
-	    LOG_SLICE("user", user), LOG_STR("reason", reason));
+	    LOG_SLICE("user", ev->user), LOG_STR("reason", reason));
 }
 
 static void
-on_login(struct daemon *d, const struct addr *client, struct slice user,
-    int64_t when, const char *source)
+on_login(struct daemon *d, const struct relay_event *ev, const char *source)
 {
 	int64_t now;
 
 	/* First, or this one would be shifted by what it counts already. */
 	check_clock(d);
 	now = wall();
-	switch (relay_login(&d->relay, client, when, now)) {
+	switch (relay_login(&d->relay, ev, now)) {
 	case RELAY_OPENED:
-		log_opened(client, user, when, source);
+		log_opened("relay-open", ev, source);
+		break;
+	case RELAY_HANDED:
+		log_opened("relay-user", ev, source);
 		break;
 	case RELAY_NEVER:
-		log_refused(d, client, user, "never", now);
+		log_refused(d, ev, "never", now);
 		break;
 	case RELAY_FLOOD:
-		log_refused(d, client, user, "max_new_per_second", now);
+		log_refused(d, ev, "max_new_per_second", now);
 		break;
 	case RELAY_NOMEM:
-		log_refused(d, client, user, "out of memory", now);
+		log_refused(d, ev, "out of memory", now);
 		break;
 	case RELAY_OLD:
 	case RELAY_EXTENDED:
@@ -129,8 +132,14 @@ daemon_on_line(void *arg, struct slice line)
 	int ret = logmatch_line(d->match, line, wall(), &login);
 
 	if (ret == 1)
-		on_login(d, &login.client,
-		    slice_make(login.user, login.user_len), login.when, "log");
+		on_login(d,
+		    &(struct relay_event){
+			.kind = login.kind,
+			.client = login.client,
+			.user = slice_make(login.user, login.user_len),
+			.when = login.when,
+		    },
+		    "log");
 	else if (ret == -1)
 		log_event(LOG_DEBUG, "log-malformed", LOG_SLICE("line", line));
 }
@@ -142,7 +151,14 @@ daemon_on_event(void *arg, const struct auth_event *ev)
 		return;
 	/* Of a living session too: it lived then, and may have ended while
 	 * the record waited. */
-	on_login(arg, &ev->client, slice_make(ev->user, ev->user_len), ev->time,
+	on_login(arg,
+	    &(struct relay_event){
+		.kind = ev->kind,
+		.client = ev->client,
+		.user = slice_make(ev->user, ev->user_len),
+		.when = ev->time,
+		.session = ev->session,
+	    },
 	    "socket");
 }
 

@@ -173,8 +173,8 @@ open_relay(struct daemon *d)
 	d->db = relay_db_create(&dc, d->relay.store);
 	if (d->db == NULL)
 		return EX_OSERR;
-	d->relay.sink =
-	    (struct relay_sink){ on_changed, on_all_changed, d->db };
+	relay_attach(&d->relay,
+	    &(struct relay_sink){ on_changed, on_all_changed, d->db });
 	status = open_journal(d, &empty);
 	if (status != 0)
 		return status;

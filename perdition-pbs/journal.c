@@ -10,6 +10,7 @@
 
 #include "perdition-pbs/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 
 #include "common/addr.h"
 #include "perdition-pbs/dbfile.h"
+#include "perdition-pbs/relay_names.h"
 
 #include "common/banned.h"
 
@@ -48,13 +50,17 @@ struct record_head {
 	uint16_t type;
 };
 
-struct record_entry { /* body of RECORD_TOUCH and RECORD_REMOVE */
+struct record_entry { /* body of RECORD_TOUCH, before the user's name, and
+			 of RECORD_REMOVE */
 	struct in6_addr ip;
 	int64_t expires; /* 0 in RECORD_REMOVE */
 	uint8_t prefix, zero[7];
 };
 
 #define RECORD_MAX (sizeof(struct record_head) + JOURNAL_SOURCE_MAX)
+static_assert(
+    sizeof(struct record_entry) + RELAY_USER_MAX <= JOURNAL_SOURCE_MAX,
+    "RECORD_MAX does not hold every record");
 
 struct journal {
 	char *path, *tmp;
@@ -215,6 +221,7 @@ apply(struct journal *j, struct relay_store *s, unsigned int type,
 {
 	struct record_entry r;
 	struct relay_entry e;
+	struct slice user;
 
 	if (type == RECORD_PURGE) {
 		relay_store_clear(s);
@@ -225,10 +232,11 @@ apply(struct journal *j, struct relay_store *s, unsigned int type,
 		j->source_n = body.n;
 		return true;
 	}
-	if (body.n != sizeof(r) ||
+	if (body.n < sizeof(r) ||
 	    (type != RECORD_TOUCH && type != RECORD_REMOVE))
 		return false;
 	memcpy(&r, body.p, sizeof(r));
+	user = slice_skip(body, sizeof(r));
 	memset(&e, 0, sizeof(e));
 	e.key.ip = r.ip;
 	e.key.prefix = r.prefix;
@@ -239,7 +247,7 @@ apply(struct journal *j, struct relay_store *s, unsigned int type,
 	if (type == RECORD_REMOVE)
 		relay_store_remove(s, &e.key);
 	else if (e.expires > now)
-		return relay_store_touch(s, &e, now) != -1;
+		return relay_store_touch(s, &e, user, now) != -1;
 	return true;
 }
 
@@ -388,11 +396,17 @@ record_entry(const struct relay_key *k, int64_t expires)
 }
 
 void
-journal_touch(struct journal *j, const struct relay_entry *e)
+journal_touch(struct journal *j, const struct relay_entry *e, struct slice user)
 {
 	struct record_entry r = record_entry(&e->key, e->expires);
+	char body[sizeof(r) + RELAY_USER_MAX];
 
-	append(j, RECORD_TOUCH, slice_make((const char *)&r, sizeof(r)));
+	if (user.n > RELAY_USER_MAX)
+		user.n = RELAY_USER_MAX;
+	memcpy(body, &r, sizeof(r));
+	if (user.n > 0)
+		memcpy(body + sizeof(r), user.p, user.n);
+	append(j, RECORD_TOUCH, slice_make(body, sizeof(r) + user.n));
 }
 
 void
@@ -419,12 +433,16 @@ journal_save_source(struct journal *j, struct slice position)
 	append(j, RECORD_SOURCE, position);
 }
 
+/* About; a name is as long as this on the whole. */
+#define USER_TYPICAL 24
+
 static size_t
 snapshot_size(const struct relay_store *s)
 {
 	return sizeof(struct header) +
 	       relay_store_count(s) *
-		   (sizeof(struct record_head) + sizeof(struct record_entry)) +
+		   (sizeof(struct record_head) + sizeof(struct record_entry) +
+		       USER_TYPICAL) +
 	       RECORD_MAX;
 }
 
@@ -442,8 +460,11 @@ write_snapshot(struct journal *j, const struct relay_store *s, int fd)
 	j->pending_n = 0;
 	if (j->source_n > 0)
 		append(j, RECORD_SOURCE, journal_source(j));
-	for (size_t i = 0; i < relay_store_count(s) && !j->failed; i++)
-		journal_touch(j, relay_store_at(s, i));
+	for (size_t i = 0; i < relay_store_count(s) && !j->failed; i++) {
+		const struct relay_entry *e = relay_store_at(s, i);
+
+		journal_touch(j, e, relay_store_user(s, e));
+	}
 	if (write_pending(j) == 0)
 		ret = 0;
 	j->fd = old;

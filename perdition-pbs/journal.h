@@ -55,7 +55,8 @@ struct slice journal_source(const struct journal *);
  * What happened, in order.  Kept in memory until journal_flush(), or at most
  * 64 KiB of it.
  */
-void journal_touch(struct journal *, const struct relay_entry *);
+void journal_touch(
+    struct journal *, const struct relay_entry *, struct slice user);
 void journal_remove(struct journal *, const struct relay_key *);
 void journal_purge(struct journal *);
 void journal_save_source(struct journal *, struct slice position);

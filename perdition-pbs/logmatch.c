@@ -153,6 +153,7 @@ match_own(struct slice line, int64_t now, struct logmatch_login *login)
 		return ret;
 	if (ev.kind == AUTH_CLOSE || !ev.ok)
 		return 0;
+	login->kind = ev.kind;
 	login->client = ev.client;
 	login->user_len = ev.user_len;
 	memcpy(login->user, ev.user, ev.user_len);
@@ -187,6 +188,7 @@ match_regex(const struct logmatch *m, struct slice line, int64_t now,
 	if (user.n > 0)
 		memcpy(login->user, user.p, user.n);
 	login->user_len = user.n;
+	login->kind = AUTH_LOGIN;
 	if (logtime_parse(line, now, &login->when) == 0)
 		login->when = now;
 	return 1;

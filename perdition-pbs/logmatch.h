@@ -31,6 +31,7 @@ struct logmatch *logmatch_create(const char *regex, struct err *);
 void logmatch_destroy(struct logmatch **);
 
 struct logmatch_login {
+	enum auth_kind kind; /* AUTH_LOGIN: relogs look the same in a log */
 	struct addr client;
 	int64_t when; /* as stamped; now, for a pattern on a line without */
 	size_t user_len;

@@ -6,9 +6,35 @@
 
 #include "perdition-pbs/relay.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/banned.h"
+
+int
+relay_attach(struct relay *r, const struct relay_sink *sink)
+{
+	if (r->sinks_n == RELAY_SINKS_MAX) {
+		errno = ENOSPC;
+		return -1;
+	}
+	r->sinks[r->sinks_n++] = *sink;
+	return 0;
+}
+
+static void
+changed(struct relay *r, const struct relay_key *k, bool urgent)
+{
+	for (size_t i = 0; i < r->sinks_n; i++)
+		r->sinks[i].changed(r->sinks[i].arg, k, urgent);
+}
+
+static void
+all_changed(struct relay *r)
+{
+	for (size_t i = 0; i < r->sinks_n; i++)
+		r->sinks[i].all_changed(r->sinks[i].arg);
+}
 
 static void
 drop(struct relay *r, const struct relay_key *k)
@@ -19,11 +45,12 @@ drop(struct relay *r, const struct relay_key *k)
 		return;
 	if (r->journal != NULL)
 		journal_remove(r->journal, &key);
-	r->sink.changed(r->sink.arg, &key, true);
+	changed(r, &key, true);
 }
 
 static int
-touch(struct relay *r, const struct relay_key *k, int64_t expires, int64_t now)
+touch(struct relay *r, const struct relay_key *k, int64_t expires,
+    struct slice user, int64_t now)
 {
 	struct relay_entry e = { .key = *k, .expires = expires };
 	int ret;
@@ -31,11 +58,11 @@ touch(struct relay *r, const struct relay_key *k, int64_t expires, int64_t now)
 	if (relay_store_find(r->store, k) == NULL)
 		while (relay_store_count(r->store) >= r->limits.max_entries)
 			drop(r, &relay_store_next(r->store)->key);
-	ret = relay_store_touch(r->store, &e, now);
+	ret = relay_store_touch(r->store, &e, user, now);
 	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
 		if (r->journal != NULL)
-			journal_touch(r->journal, &e);
-		r->sink.changed(r->sink.arg, k, ret == RELAY_NEW);
+			journal_touch(r->journal, &e, user);
+		changed(r, k, ret == RELAY_NEW);
 	}
 	return ret;
 }
@@ -43,12 +70,12 @@ touch(struct relay *r, const struct relay_key *k, int64_t expires, int64_t now)
 /* All keys alike, so the first, the address itself, tells. */
 static enum relay_verdict
 touch_all(struct relay *r, const struct relay_key *keys, size_t n,
-    int64_t expires, int64_t now)
+    int64_t expires, struct slice user, int64_t now)
 {
 	int first = RELAY_NO_CHANGE;
 
 	for (size_t i = 0; i < n; i++) {
-		int ret = touch(r, &keys[i], expires, now);
+		int ret = touch(r, &keys[i], expires, user, now);
 
 		if (ret == -1)
 			return RELAY_NOMEM;
@@ -60,12 +87,13 @@ touch_all(struct relay *r, const struct relay_key *keys, size_t n,
 				       : RELAY_KEPT;
 }
 
-static bool
-is_open(const struct relay *r, const struct relay_key *k, int64_t now)
+/* The entry of k, if it is alive. */
+static const struct relay_entry *
+find_open(const struct relay *r, const struct relay_key *k, int64_t now)
 {
 	const struct relay_entry *e = relay_store_find(r->store, k);
 
-	return e != NULL && e->expires > now;
+	return e != NULL && e->expires > now ? e : NULL;
 }
 
 static bool
@@ -81,21 +109,42 @@ flooded(struct relay *r, int64_t now)
 	return false;
 }
 
+/* Whether e has a user, and another one. */
+static bool
+is_anothers(
+    const struct relay *r, const struct relay_entry *e, struct slice user)
+{
+	struct slice had;
+
+	if (e == NULL || user.n == 0)
+		return false;
+	had = relay_store_user(r->store, e);
+	return had.n > 0 && !slice_eq(had, user);
+}
+
 enum relay_verdict
-relay_login(
-    struct relay *r, const struct addr *client, int64_t when, int64_t now)
+relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 {
 	struct relay_key keys[RELAY_RULE_KEYS];
-	size_t n = relay_rule_keys(&r->rule, client, false, keys);
-	int64_t expires = (when < now ? when : now) + r->limits.timeout;
+	size_t n = relay_rule_keys(&r->rule, &ev->client, false, keys);
+	int64_t when = ev->when < now ? ev->when : now;
+	int64_t expires = when + r->limits.timeout;
+	const struct relay_entry *e;
+	enum relay_verdict verdict;
+	bool handed;
 
+	if (ev->kind == AUTH_CLOSE)
+		return RELAY_KEPT;
 	if (n == 0)
 		return RELAY_NEVER;
 	if (expires <= now)
 		return RELAY_OLD;
-	if (!is_open(r, &keys[0], now) && flooded(r, now))
+	e = find_open(r, &keys[0], now);
+	if (e == NULL && flooded(r, now))
 		return RELAY_FLOOD;
-	return touch_all(r, keys, n, expires, now);
+	handed = is_anothers(r, e, ev->user);
+	verdict = touch_all(r, keys, n, expires, ev->user, now);
+	return handed && verdict == RELAY_EXTENDED ? RELAY_HANDED : verdict;
 }
 
 static size_t
@@ -119,7 +168,7 @@ relay_insert(
 
 	if (n == 0)
 		return RELAY_NEVER;
-	return touch_all(r, keys, n, expires, now);
+	return touch_all(r, keys, n, expires, SLICE(""), now);
 }
 
 bool
@@ -144,7 +193,7 @@ relay_purge(struct relay *r)
 	relay_store_clear(r->store);
 	if (r->journal != NULL)
 		journal_purge(r->journal);
-	r->sink.all_changed(r->sink.arg);
+	all_changed(r);
 	return n;
 }
 
@@ -161,7 +210,7 @@ relay_expire(struct relay *r, int64_t now, size_t max,
 
 		/* Not for the journal: who reads it drops what is dead. */
 		relay_store_remove(r->store, &gone.key);
-		r->sink.changed(r->sink.arg, &gone.key, true);
+		changed(r, &gone.key, true);
 		if (on_gone != NULL)
 			on_gone(arg, &gone);
 		n++;
@@ -196,8 +245,13 @@ relay_shift(struct relay *r, int64_t delta)
 	relay_store_shift(r->store, delta);
 	if (r->journal != NULL) {
 		journal_purge(r->journal);
-		for (size_t i = 0; i < relay_store_count(r->store); i++)
-			journal_touch(r->journal, relay_store_at(r->store, i));
+		for (size_t i = 0; i < relay_store_count(r->store); i++) {
+			const struct relay_entry *e =
+			    relay_store_at(r->store, i);
+
+			journal_touch(
+			    r->journal, e, relay_store_user(r->store, e));
+		}
 	}
-	r->sink.all_changed(r->sink.arg);
+	all_changed(r);
 }

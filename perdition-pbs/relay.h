@@ -14,10 +14,20 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "common/auth_event.h"
 #include "perdition-pbs/journal.h"
 #include "perdition-pbs/relay_key.h"
 #include "perdition-pbs/relay_rule.h"
 #include "perdition-pbs/relay_store.h"
+
+/* What a source has learned, wherever from. */
+struct relay_event {
+	enum auth_kind kind;
+	struct addr client;
+	struct slice user; /* as the client sent it, any bytes; may be empty */
+	int64_t when;      /* seconds since the epoch */
+	uint64_t session;  /* unique on the host that it is of; 0: not known */
+};
 
 struct relay_sink {
 	/* k came, went or lives longer; urgent unless only the last. */
@@ -25,6 +35,8 @@ struct relay_sink {
 	void (*all_changed)(void *arg);
 	void *arg;
 };
+
+#define RELAY_SINKS_MAX 8
 
 struct relay_limits {
 	unsigned int timeout;     /* seconds that a login opens for */
@@ -37,7 +49,8 @@ struct relay {
 	struct journal *journal;   /* NULL: none */
 	struct relay_rule rule;
 	struct relay_limits limits;
-	struct relay_sink sink;
+	struct relay_sink sinks[RELAY_SINKS_MAX]; /* of relay_attach() */
+	size_t sinks_n;
 	int64_t second; /* in which new_n were counted */
 	unsigned int new_n;
 };
@@ -45,6 +58,7 @@ struct relay {
 enum relay_verdict {
 	RELAY_OPENED,   /* an address that was shut */
 	RELAY_EXTENDED, /* it was open, and is for longer */
+	RELAY_HANDED,   /* the same, but by another user than before */
 	RELAY_KEPT,     /* it was open for that long anyway */
 	RELAY_OLD,      /* the login is past its time: opens nothing */
 	RELAY_NEVER,    /* forbidden by the rules */
@@ -52,12 +66,16 @@ enum relay_verdict {
 	RELAY_NOMEM,
 };
 
+/* From now on sink (copied) hears of each change.  0, or -1 with errno
+ * ENOSPC: RELAY_SINKS_MAX are attached. */
+int relay_attach(struct relay *, const struct relay_sink *);
+
 /*
- * A login from client at `when' (seconds since the epoch; later than now
- * counts as now).
+ * A login that worked, or a sign of life of its session.  Its time, if later
+ * than now, counts as now.  AUTH_CLOSE opens nothing.
  */
 enum relay_verdict relay_login(
-    struct relay *, const struct addr *client, int64_t when, int64_t now);
+    struct relay *, const struct relay_event *, int64_t now);
 
 /*
  * The administrator's word: k (an address with the network that the masks

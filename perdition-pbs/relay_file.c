@@ -200,7 +200,8 @@ take_items(void *arg, FILE *in)
 		}
 		if (item.e.expires > r->limit)
 			item.e.expires = r->limit;
-		if (relay_store_touch(r->store, &item.e, r->now) == -1) {
+		if (relay_store_touch(r->store, &item.e, SLICE(""), r->now) ==
+		    -1) {
 			err_set(r->err, errno, "%s", strerror(errno));
 			return;
 		}
@@ -243,20 +244,6 @@ relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
 			res->done++;
 		}
 	}
-}
-
-static void
-no_changed(void *arg, const struct relay_key *k, bool urgent)
-{
-	(void)arg;
-	(void)k;
-	(void)urgent;
-}
-
-static void
-no_all_changed(void *arg)
-{
-	(void)arg;
 }
 
 /*
@@ -312,7 +299,6 @@ relay_file_change(const struct relay_file_config *c,
 		.store = relay_store_create(),
 		.rule = c->rule,
 		.limits = c->limits,
-		.sink = { no_changed, no_all_changed, NULL },
 	};
 	struct dbfile_builder *b = NULL;
 	int ret = -1;

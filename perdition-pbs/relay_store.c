@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relay_store - hash table and expiry heap over one array; see the header.
+ * relay_store - entries, expiry heap and users' lists; see the header.
+ *
+ * Entries are numbered from 1 without gaps: the last one takes the place of
+ * one that goes.
  */
 #include "config.h"
 
@@ -10,22 +13,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/banned.h"
+#include "perdition-pbs/chunks.h"
+#include "perdition-pbs/relay_index.h"
+#include "perdition-pbs/relay_names.h"
 
-#define FIRST_CAP 64u /* entries; a power of 2, as all later sizes are */
+#include "common/banned.h"
 
 struct slot {
 	struct relay_entry e;
-	uint32_t heap; /* where in heap[] this entry stands */
+	uint32_t heap;         /* where in the heap this entry stands */
+	uint32_t next;         /* in its chain of the index */
+	uint32_t newer, older; /* of the same user: a ring */
 };
 
 struct relay_store {
 	struct hash_key hash;
-	size_t n, cap;      /* entries used and allocated */
-	struct slot *slots; /* cap of them, the first n in use */
-	uint32_t *heap;     /* cap of them: positions in slots, by expiry */
-	uint32_t *table;    /* 2 * cap: position + 1, 0 is free */
+	struct relay_index index;
+	struct relay_names *names;
+	size_t n;            /* entries */
+	struct chunks slots; /* struct slot; 1 ... n are in use */
+	struct chunks heap;  /* uint32_t: n numbers of slots, by expiry */
 };
+
+static struct slot *
+slot_at(const struct relay_store *s, uint32_t id)
+{
+	return chunks_at(&s->slots, id);
+}
+
+static uint64_t
+hash_key_of(const struct relay_store *s, const struct relay_key *k)
+{
+	char b[sizeof(k->ip) + 1];
+
+	memcpy(b, &k->ip, sizeof(k->ip));
+	b[sizeof(k->ip)] = (char)k->prefix;
+	return hash_bytes(&s->hash, slice_make(b, sizeof(b)));
+}
+
+static uint32_t *
+next_of(void *owner, uint32_t id)
+{
+	return &slot_at(owner, id)->next;
+}
+
+static uint64_t
+hash_of(void *owner, uint32_t id)
+{
+	return hash_key_of(owner, &slot_at(owner, id)->e.key);
+}
 
 struct relay_store *
 relay_store_create(void)
@@ -34,242 +70,354 @@ relay_store_create(void)
 
 	if (s == NULL)
 		return NULL;
-	if (hash_key_make(&s->hash) == -1) {
-		free(s);
+	s->names = relay_names_create();
+	if (s->names == NULL || hash_key_make(&s->hash) == -1) {
+		relay_store_destroy(&s);
 		return NULL;
 	}
+	s->index.next = next_of;
+	s->index.hash = hash_of;
+	s->index.owner = s;
+	relay_index_init(&s->index);
+	s->slots.item = sizeof(struct slot);
+	s->heap.item = sizeof(uint32_t);
 	return s;
-}
-
-void
-relay_store_destroy(struct relay_store **sp)
-{
-	if (*sp == NULL)
-		return;
-	free((*sp)->slots);
-	free((*sp)->heap);
-	free((*sp)->table);
-	free(*sp);
-	*sp = NULL;
-}
-
-static size_t
-home(const struct relay_store *s, const struct relay_key *k)
-{
-	char b[sizeof(k->ip) + 1];
-
-	memcpy(b, &k->ip, sizeof(k->ip));
-	b[sizeof(k->ip)] = (char)k->prefix;
-	return hash_bytes(&s->hash, slice_make(b, sizeof(b))) &
-	       (2 * s->cap - 1);
-}
-
-/* Where in the table k is, or the free place where it would go. */
-static size_t
-place(const struct relay_store *s, const struct relay_key *k)
-{
-	size_t mask = 2 * s->cap - 1, i = home(s, k);
-
-	while (s->table[i] != 0 &&
-	       !relay_key_eq(&s->slots[s->table[i] - 1].e.key, k))
-		i = (i + 1) & mask;
-	return i;
-}
-
-static int
-grow(struct relay_store *s)
-{
-	size_t cap = s->cap == 0 ? FIRST_CAP : 2 * s->cap;
-	struct slot *slots;
-	uint32_t *heap, *table;
-
-	if (s->n >= RELAY_STORE_MAX) {
-		errno = ENOSPC;
-		return -1;
-	}
-	slots = reallocarray(s->slots, cap, sizeof(*slots));
-	if (slots == NULL)
-		return -1;
-	s->slots = slots;
-	heap = reallocarray(s->heap, cap, sizeof(*heap));
-	if (heap == NULL)
-		return -1;
-	s->heap = heap;
-	table = calloc(2 * cap, sizeof(*table));
-	if (table == NULL)
-		return -1;
-	free(s->table);
-	s->table = table;
-	s->cap = cap;
-	for (size_t i = 0; i < s->n; i++)
-		s->table[place(s, &s->slots[i].e.key)] = (uint32_t)i + 1;
-	return 0;
-}
-
-/* --- the heap: the entry that expires first is heap[0] ------------------- */
-
-static int64_t
-heap_expires(const struct relay_store *s, size_t h)
-{
-	return s->slots[s->heap[h]].e.expires;
-}
-
-static void
-heap_set(struct relay_store *s, size_t h, uint32_t slot)
-{
-	s->heap[h] = slot;
-	s->slots[slot].heap = (uint32_t)h;
-}
-
-static void
-heap_swap(struct relay_store *s, size_t a, size_t b)
-{
-	uint32_t slot = s->heap[a];
-
-	heap_set(s, a, s->heap[b]);
-	heap_set(s, b, slot);
-}
-
-static void
-heap_up(struct relay_store *s, size_t h)
-{
-	while (h > 0 && heap_expires(s, h) < heap_expires(s, (h - 1) / 2)) {
-		heap_swap(s, h, (h - 1) / 2);
-		h = (h - 1) / 2;
-	}
-}
-
-static void
-heap_down(struct relay_store *s, size_t h)
-{
-	for (;;) {
-		size_t least = h;
-
-		for (size_t c = 2 * h + 1; c <= 2 * h + 2 && c < s->n; c++)
-			if (heap_expires(s, c) < heap_expires(s, least))
-				least = c;
-		if (least == h)
-			return;
-		heap_swap(s, h, least);
-		h = least;
-	}
-}
-
-/* --- entries ------------------------------------------------------------- */
-
-int
-relay_store_touch(
-    struct relay_store *s, const struct relay_entry *e, int64_t now)
-{
-	struct slot *slot;
-	size_t i;
-
-	if (s->n > 0) {
-		i = place(s, &e->key);
-		if (s->table[i] != 0) {
-			bool dead;
-
-			slot = &s->slots[s->table[i] - 1];
-			dead = slot->e.expires <= now;
-			if (e->expires <= slot->e.expires)
-				return RELAY_NO_CHANGE;
-			slot->e.expires = e->expires;
-			heap_down(s, slot->heap);
-			return dead ? RELAY_NEW : RELAY_LONGER;
-		}
-	}
-	if (s->n == s->cap && grow(s) == -1)
-		return -1;
-	i = place(s, &e->key);
-	s->table[i] = (uint32_t)s->n + 1;
-	s->slots[s->n].e = *e;
-	heap_set(s, s->n, (uint32_t)s->n);
-	s->n++;
-	heap_up(s, s->n - 1);
-	return RELAY_NEW;
-}
-
-/* Takes table[i] out and moves up what had been pushed behind it. */
-static void
-table_remove(struct relay_store *s, size_t i)
-{
-	size_t mask = 2 * s->cap - 1, j = i;
-
-	for (;;) {
-		size_t h;
-
-		j = (j + 1) & mask;
-		if (s->table[j] == 0)
-			break;
-		h = home(s, &s->slots[s->table[j] - 1].e.key);
-		/* j may stay where it is if its home lies between i and j. */
-		if (((j - h) & mask) < ((j - i) & mask))
-			continue;
-		s->table[i] = s->table[j];
-		i = j;
-	}
-	s->table[i] = 0;
-}
-
-bool
-relay_store_remove(struct relay_store *s, const struct relay_key *k)
-{
-	size_t i, slot, h, last;
-
-	if (s->n == 0)
-		return false;
-	i = place(s, k);
-	if (s->table[i] == 0)
-		return false;
-	slot = s->table[i] - 1;
-	h = s->slots[slot].heap;
-	table_remove(s, i);
-	last = s->n - 1;
-	if (h != last)
-		heap_swap(s, h, last);
-	s->n = last;
-	if (h != last) {
-		heap_down(s, h);
-		heap_up(s, h);
-	}
-	if (slot != last) { /* the array stays dense */
-		s->table[place(s, &s->slots[last].e.key)] = (uint32_t)slot + 1;
-		s->slots[slot] = s->slots[last];
-		s->heap[s->slots[slot].heap] = (uint32_t)slot;
-	}
-	return true;
-}
-
-const struct relay_entry *
-relay_store_find(const struct relay_store *s, const struct relay_key *k)
-{
-	size_t i;
-
-	if (s->n == 0)
-		return NULL;
-	i = place(s, k);
-	return s->table[i] == 0 ? NULL : &s->slots[s->table[i] - 1].e;
-}
-
-const struct relay_entry *
-relay_store_next(const struct relay_store *s)
-{
-	return s->n == 0 ? NULL : &s->slots[s->heap[0]].e;
-}
-
-void
-relay_store_shift(struct relay_store *s, int64_t delta)
-{
-	for (size_t i = 0; i < s->n; i++)
-		s->slots[i].e.expires += delta;
 }
 
 void
 relay_store_clear(struct relay_store *s)
 {
 	s->n = 0;
-	if (s->cap > 0)
-		memset(s->table, 0, 2 * s->cap * sizeof(*s->table));
+	relay_index_clear(&s->index);
+	relay_names_clear(s->names);
+	chunks_clear(&s->slots);
+	chunks_clear(&s->heap);
+}
+
+void
+relay_store_destroy(struct relay_store **sp)
+{
+	struct relay_store *s = *sp;
+
+	if (s == NULL)
+		return;
+	if (s->names != NULL)
+		relay_store_clear(s);
+	relay_names_destroy(&s->names);
+	free(s);
+	*sp = NULL;
+}
+
+/* --- the heap: the entry that expires first is at 0 ---------------------- */
+
+static uint32_t *
+heap_at(const struct relay_store *s, size_t h)
+{
+	return chunks_at(&s->heap, h);
+}
+
+static int64_t
+heap_expires(const struct relay_store *s, size_t h)
+{
+	return slot_at(s, *heap_at(s, h))->e.expires;
+}
+
+static void
+heap_set(struct relay_store *s, size_t h, uint32_t id)
+{
+	*heap_at(s, h) = id;
+	slot_at(s, id)->heap = (uint32_t)h;
+}
+
+/* id has to stand at h or above. */
+static void
+heap_up(struct relay_store *s, size_t h, uint32_t id)
+{
+	int64_t expires = slot_at(s, id)->e.expires;
+
+	while (h > 0 && expires < heap_expires(s, (h - 1) / 2)) {
+		heap_set(s, h, *heap_at(s, (h - 1) / 2));
+		h = (h - 1) / 2;
+	}
+	heap_set(s, h, id);
+}
+
+/* id has to stand at h or below. */
+static void
+heap_down(struct relay_store *s, size_t h, uint32_t id)
+{
+	int64_t expires = slot_at(s, id)->e.expires;
+
+	for (;;) {
+		size_t c = 2 * h + 1;
+
+		if (c + 1 < s->n && heap_expires(s, c + 1) < heap_expires(s, c))
+			c++;
+		if (c >= s->n || heap_expires(s, c) >= expires)
+			break;
+		heap_set(s, h, *heap_at(s, c));
+		h = c;
+	}
+	heap_set(s, h, id);
+}
+
+/* Takes out what stands at h; n has been lowered already. */
+static void
+heap_remove(struct relay_store *s, size_t h)
+{
+	uint32_t last = *heap_at(s, s->n);
+
+	if (h == s->n)
+		return;
+	if (h > 0 && slot_at(s, last)->e.expires < heap_expires(s, (h - 1) / 2))
+		heap_up(s, h, last);
+	else
+		heap_down(s, h, last);
+}
+
+/* --- users: a ring of entries each, the newest first --------------------- */
+
+static bool
+is_address(const struct slot *slot)
+{
+	return !relay_key_is_net(&slot->e.key);
+}
+
+static void
+user_leave(struct relay_store *s, uint32_t id)
+{
+	struct slot *slot = slot_at(s, id);
+	struct relay_name *user;
+
+	if (slot->e.user == 0)
+		return;
+	user = relay_names_get(s->names, slot->e.user);
+	user->addresses -= is_address(slot) ? 1 : 0;
+	if (slot->older == id) {
+		relay_names_remove(s->names, slot->e.user);
+	} else {
+		slot_at(s, slot->newer)->older = slot->older;
+		slot_at(s, slot->older)->newer = slot->newer;
+		if (user->first == id)
+			user->first = slot->older;
+	}
+	slot->e.user = 0;
+}
+
+/* Makes id the newest of user's. */
+static void
+user_join(struct relay_store *s, uint32_t id, uint32_t user_id)
+{
+	struct slot *slot = slot_at(s, id);
+	struct relay_name *user = relay_names_get(s->names, user_id);
+
+	if (user->first == 0) {
+		slot->newer = slot->older = id;
+	} else {
+		struct slot *first = slot_at(s, user->first);
+
+		slot->older = user->first;
+		slot->newer = first->newer; /* the oldest: a ring */
+		slot_at(s, slot->newer)->older = id;
+		first->newer = id;
+	}
+	user->first = id;
+	user->addresses += is_address(slot) ? 1 : 0;
+	slot->e.user = user_id;
+}
+
+/* 0, or -1 with errno ENOMEM: id is as it was. */
+static int
+user_change(struct relay_store *s, uint32_t id, struct slice user)
+{
+	uint32_t user_id = slot_at(s, id)->e.user;
+
+	if (user.n > 0)
+		user_id = relay_names_add(s->names, user);
+	if (user_id == 0)
+		return user.n == 0 ? 0 : -1;
+	if (relay_names_get(s->names, user_id)->first == id)
+		return 0;
+	user_leave(s, id);
+	user_join(s, id, user_id);
+	return 0;
+}
+
+/* The entry `from' has become number `to'. */
+static void
+user_rename(struct relay_store *s, uint32_t from, uint32_t to)
+{
+	struct slot *slot = slot_at(s, to);
+	struct relay_name *user;
+
+	if (slot->e.user == 0)
+		return;
+	user = relay_names_get(s->names, slot->e.user);
+	if (user->first == from)
+		user->first = to;
+	if (slot->older == from) {
+		slot->older = slot->newer = to;
+		return;
+	}
+	slot_at(s, slot->older)->newer = to;
+	slot_at(s, slot->newer)->older = to;
+}
+
+/* --- entries ------------------------------------------------------------- */
+
+static uint32_t
+find(const struct relay_store *s, const struct relay_key *k, uint64_t hash)
+{
+	uint32_t id = relay_index_first(&s->index, hash);
+
+	while (id != 0 && !relay_key_eq(&slot_at(s, id)->e.key, k))
+		id = slot_at(s, id)->next;
+	return id;
+}
+
+static int
+prolong(struct relay_store *s, uint32_t id, const struct relay_entry *e,
+    struct slice user, int64_t now)
+{
+	struct slot *slot = slot_at(s, id);
+	bool dead = slot->e.expires <= now;
+
+	if (e->expires <= slot->e.expires)
+		return RELAY_NO_CHANGE;
+	if (dead && user.n == 0)
+		user_leave(s, id);
+	if (user_change(s, id, user) == -1)
+		return -1;
+	slot->e.expires = e->expires;
+	heap_down(s, slot->heap, id);
+	return dead ? RELAY_NEW : RELAY_LONGER;
+}
+
+static int
+add(struct relay_store *s, const struct relay_entry *e, struct slice user,
+    uint64_t hash)
+{
+	uint32_t id = (uint32_t)s->n + 1;
+	struct slot *slot;
+
+	if (s->n >= RELAY_STORE_MAX) {
+		errno = ENOSPC;
+		return -1;
+	}
+	if (chunks_reserve(&s->slots, s->n + 2) == -1 ||
+	    chunks_reserve(&s->heap, s->n + 1) == -1)
+		return -1;
+	slot = slot_at(s, id);
+	memset(slot, 0, sizeof(*slot));
+	slot->e.key = e->key;
+	slot->e.expires = e->expires;
+	if (user_change(s, id, user) == -1)
+		return -1;
+	if (relay_index_add(&s->index, id, hash) == -1) {
+		user_leave(s, id);
+		return -1;
+	}
+	heap_up(s, s->n, id);
+	s->n++;
+	return RELAY_NEW;
+}
+
+int
+relay_store_touch(struct relay_store *s, const struct relay_entry *e,
+    struct slice user, int64_t now)
+{
+	uint64_t hash = hash_key_of(s, &e->key);
+	uint32_t id = find(s, &e->key, hash);
+
+	return id == 0 ? add(s, e, user, hash) : prolong(s, id, e, user, now);
+}
+
+/* The array stays dense: the last entry moves to the number that is free. */
+static void
+fill_gap(struct relay_store *s, uint32_t gap)
+{
+	uint32_t last = (uint32_t)s->n + 1; /* n has been lowered already */
+	struct slot *slot = slot_at(s, gap);
+
+	if (gap == last)
+		return;
+	*slot = *slot_at(s, last);
+	relay_index_rename(&s->index, last, gap, hash_key_of(s, &slot->e.key));
+	*heap_at(s, slot->heap) = gap;
+	user_rename(s, last, gap);
+}
+
+bool
+relay_store_remove(struct relay_store *s, const struct relay_key *k)
+{
+	uint64_t hash = hash_key_of(s, k);
+	uint32_t id = find(s, k, hash);
+
+	if (id == 0)
+		return false;
+	user_leave(s, id);
+	relay_index_remove(&s->index, id, hash);
+	s->n--;
+	heap_remove(s, slot_at(s, id)->heap);
+	fill_gap(s, id);
+	chunks_trim(&s->slots, s->n + 1);
+	chunks_trim(&s->heap, s->n);
+	return true;
+}
+
+const struct relay_entry *
+relay_store_find(const struct relay_store *s, const struct relay_key *k)
+{
+	uint32_t id = find(s, k, hash_key_of(s, k));
+
+	return id == 0 ? NULL : &slot_at(s, id)->e;
+}
+
+const struct relay_entry *
+relay_store_next(const struct relay_store *s)
+{
+	return s->n == 0 ? NULL : &slot_at(s, *heap_at(s, 0))->e;
+}
+
+struct slice
+relay_store_user(const struct relay_store *s, const struct relay_entry *e)
+{
+	const struct relay_name *user;
+
+	if (e->user == 0)
+		return slice_make(NULL, 0);
+	user = relay_names_get(s->names, e->user);
+	return slice_make(user->text, user->n);
+}
+
+size_t
+relay_store_addresses(const struct relay_store *s, const struct relay_entry *e)
+{
+	return e->user == 0 ? 0 : relay_names_get(s->names, e->user)->addresses;
+}
+
+const struct relay_entry *
+relay_store_oldest(const struct relay_store *s, const struct relay_entry *e)
+{
+	uint32_t first;
+
+	if (e->user == 0)
+		return NULL;
+	first = relay_names_get(s->names, e->user)->first;
+	return &slot_at(s, slot_at(s, first)->newer)->e;
+}
+
+void
+relay_store_shift(struct relay_store *s, int64_t delta)
+{
+	for (size_t i = 1; i <= s->n; i++)
+		slot_at(s, (uint32_t)i)->e.expires += delta;
+}
+
+void
+relay_store_expect(struct relay_store *s, size_t n)
+{
+	relay_index_reserve(&s->index, n);
 }
 
 size_t
@@ -278,8 +426,15 @@ relay_store_count(const struct relay_store *s)
 	return s->n;
 }
 
+size_t
+relay_store_bytes(const struct relay_store *s)
+{
+	return sizeof(*s) + chunks_bytes(&s->slots) + chunks_bytes(&s->heap) +
+	       chunks_bytes(&s->index.heads) + relay_names_bytes(s->names);
+}
+
 const struct relay_entry *
 relay_store_at(const struct relay_store *s, size_t i)
 {
-	return &s->slots[i].e;
+	return &slot_at(s, (uint32_t)i + 1)->e;
 }

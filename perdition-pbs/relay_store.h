@@ -2,10 +2,12 @@
 /*
  * relay_store - who may relay, and until when, in memory.
  *
- * A hash table with a secret key (clients choose their addresses) over a
- * dense array of entries, and a heap by expiry, so that only what expires is
- * ever visited.  At most 104 bytes an entry.  Knows neither policy nor disk;
- * the clock is an argument.
+ * A dense array of entries, found by a hash with a secret key (clients choose
+ * their addresses); a heap by expiry, so that only what expires is ever
+ * visited; and the user who opened each, whose name is kept once.  An entry
+ * takes 56 bytes, 39 beyond its key, and a name 18 and its own length: no
+ * operation moves more than a few of them or needs a second copy of anything.
+ * Knows neither policy nor disk; the clock is an argument.
  */
 #ifndef PERDITION_PBS_RELAY_STORE_H
 #define PERDITION_PBS_RELAY_STORE_H
@@ -14,12 +16,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/slice.h"
 #include "perdition-pbs/relay_key.h"
 
 #define RELAY_STORE_MAX 100000000u /* entries; positions fit 32 bits */
 
 struct relay_entry {
 	struct relay_key key;
+	uint32_t user;   /* the store's own: ask relay_store_user() */
 	int64_t expires; /* seconds since the epoch, UTC: dead from then on */
 };
 
@@ -35,11 +39,13 @@ enum relay_touch {
 };
 
 /*
- * Adds or prolongs e.  Returns enum relay_touch, or -1 with errno ENOMEM
- * (or ENOSPC: RELAY_STORE_MAX entries).  O(log n).
+ * Adds or prolongs e.  user: whose doing that is (any bytes, cut at 512), or
+ * empty: not known; then a living entry keeps the name that it has.  Returns
+ * enum relay_touch, or -1 with errno ENOMEM (or ENOSPC: RELAY_STORE_MAX
+ * entries).  O(log n).
  */
-int relay_store_touch(
-    struct relay_store *, const struct relay_entry *e, int64_t now);
+int relay_store_touch(struct relay_store *, const struct relay_entry *e,
+    struct slice user, int64_t now);
 
 /* Whether key was there.  O(log n). */
 bool relay_store_remove(struct relay_store *, const struct relay_key *);
@@ -51,11 +57,31 @@ const struct relay_entry *relay_store_find(
 /* The entry that expires next, or NULL. */
 const struct relay_entry *relay_store_next(const struct relay_store *);
 
+/*
+ * Who opened e, or last made it live longer: the name as the client sent it,
+ * any bytes; empty when it is not known.  Valid until the store changes.
+ */
+struct slice relay_store_user(
+    const struct relay_store *, const struct relay_entry *e);
+
+/* How many full addresses the user of e has. */
+size_t relay_store_addresses(
+    const struct relay_store *, const struct relay_entry *e);
+
+/* Of all entries of the user of e the one touched longest ago; NULL when e
+ * has no user. */
+const struct relay_entry *relay_store_oldest(
+    const struct relay_store *, const struct relay_entry *e);
+
 /* Adds delta seconds to every expiry: the clock was set.  O(n). */
 void relay_store_shift(struct relay_store *, int64_t delta);
 
+/* So many entries are going to come: a hint that makes them come faster. */
+void relay_store_expect(struct relay_store *, size_t n);
+
 void relay_store_clear(struct relay_store *);
 size_t relay_store_count(const struct relay_store *);
+size_t relay_store_bytes(const struct relay_store *); /* of memory held */
 
 /* Entry i of 0 ... count - 1, in no order; valid until the store changes. */
 const struct relay_entry *relay_store_at(const struct relay_store *, size_t i);

@@ -39,7 +39,7 @@ put(struct relay_store *s, const char *text, int64_t expires)
 {
 	struct relay_entry e = entry(text, expires);
 
-	ck_assert_int_ne(relay_store_touch(s, &e, 0), -1);
+	ck_assert_int_ne(relay_store_touch(s, &e, SLICE(""), 0), -1);
 }
 
 static void

@@ -42,6 +42,14 @@ open_it(struct relay_store *s, int64_t now, uint64_t *torn)
 	return j;
 }
 
+static void
+touch(struct journal *j, unsigned int i, int64_t expires)
+{
+	struct relay_entry e = entry(i, expires);
+
+	journal_touch(j, &e, SLICE("ann\0\n\xff"));
+}
+
 /* Three entries, one of them removed; 1000, 2000 and 3000 are the times. */
 static void
 write_some(void)
@@ -52,8 +60,7 @@ write_some(void)
 	struct journal *j = open_it(s, 0, &torn);
 
 	for (unsigned int i = 1; i <= 3; i++)
-		journal_touch(j,
-		    &(struct relay_entry){ entry(i, i * 1000).key, i * 1000 });
+		touch(j, i, i * 1000);
 	second = entry(2, 0).key;
 	journal_remove(j, &second);
 	journal_save_source(j, SLICE("here"));
@@ -76,6 +83,8 @@ START_TEST(comes_back)
 	ck_assert_uint_eq(torn, 0);
 	ck_assert_uint_eq(relay_store_count(s), 1);
 	ck_assert_int_eq(relay_store_next(s)->expires, 3000);
+	ck_assert(slice_eq(
+	    relay_store_user(s, relay_store_next(s)), SLICE("ann\0\n\xff")));
 	ck_assert(slice_eq(journal_source(j), SLICE("there")));
 	journal_purge(j);
 	journal_close(&j);
@@ -113,7 +122,7 @@ START_TEST(torn_anywhere)
 		j = open_it(s, 0, &torn);
 		ck_assert_uint_le(relay_store_count(s), 3);
 		/* And it goes on from there. */
-		journal_touch(j, &e);
+		journal_touch(j, &e, SLICE(""));
 		ck_assert_int_eq(journal_flush(j, s, &err), 0);
 		journal_close(&j);
 		relay_store_clear(s);
@@ -141,9 +150,9 @@ START_TEST(limits)
 	second = journal_open(scratch_path("j"), true, 10, &err);
 	ck_assert_ptr_null(second);
 	ck_assert_int_eq(err.code, EWOULDBLOCK);
-	journal_touch(j, &e);
+	journal_touch(j, &e, SLICE(""));
 	/* A snapshot keeps the lock though the file is another. */
-	relay_store_touch(s, &e, 0);
+	relay_store_touch(s, &e, SLICE(""), 0);
 	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
 	second = journal_open(scratch_path("j"), true, 10, &err);
 	ck_assert_ptr_null(second);
@@ -175,8 +184,8 @@ START_TEST(stays_small)
 	for (unsigned int i = 0; i < 200000; i++) {
 		struct relay_entry e = entry(i % 100, 1000 + i);
 
-		relay_store_touch(s, &e, 0);
-		journal_touch(j, &e);
+		relay_store_touch(s, &e, SLICE(""), 0);
+		journal_touch(j, &e, SLICE(""));
 		if (i % 1000 == 0)
 			ck_assert_int_eq(journal_flush(j, s, &err), 0);
 	}
@@ -209,8 +218,8 @@ START_TEST(full_disk)
 	/* check's own files must not grow meanwhile: no assertion here. */
 	setrlimit(RLIMIT_FSIZE, &lim);
 	for (unsigned int i = 0; i < 100; i++) {
-		relay_store_touch(s, &entries[i], 0);
-		journal_touch(j, &entries[i]);
+		relay_store_touch(s, &entries[i], SLICE(""), 0);
+		journal_touch(j, &entries[i], SLICE(""));
 		if (journal_flush(j, s, &err) == -1)
 			failed++;
 	}

@@ -203,15 +203,18 @@ START_TEST(store_touches)
 	struct relay_store *s = relay_store_create();
 	struct relay_entry e = numbered(1, 100);
 
-	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_NEW);
-	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_NO_CHANGE);
+	ck_assert_int_eq(relay_store_touch(s, &e, SLICE(""), 0), RELAY_NEW);
+	ck_assert_int_eq(
+	    relay_store_touch(s, &e, SLICE(""), 0), RELAY_NO_CHANGE);
 	e.expires = 99;
-	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_NO_CHANGE);
+	ck_assert_int_eq(
+	    relay_store_touch(s, &e, SLICE(""), 0), RELAY_NO_CHANGE);
 	ck_assert_int_eq(relay_store_find(s, &e.key)->expires, 100);
 	e.expires = 101;
-	ck_assert_int_eq(relay_store_touch(s, &e, 0), RELAY_LONGER);
+	ck_assert_int_eq(relay_store_touch(s, &e, SLICE(""), 0), RELAY_LONGER);
 	e.expires = 300;
-	ck_assert_int_eq(relay_store_touch(s, &e, 101), RELAY_NEW); /* dead */
+	ck_assert_int_eq(
+	    relay_store_touch(s, &e, SLICE(""), 101), RELAY_NEW); /* dead */
 	ck_assert_uint_eq(relay_store_count(s), 1);
 	ck_assert(relay_store_remove(s, &e.key));
 	ck_assert(!relay_store_remove(s, &e.key));
@@ -238,7 +241,7 @@ START_TEST(store_agrees)
 		x ^= x << 17;
 		e = numbered((uint32_t)(x % N), 1 + (int64_t)(x >> 20) % 1000);
 		if (x >> 62 != 0) {
-			relay_store_touch(s, &e, 0);
+			relay_store_touch(s, &e, SLICE(""), 0);
 			if (model[x % N] < e.expires)
 				model[x % N] = e.expires;
 		} else {
@@ -260,6 +263,107 @@ START_TEST(store_agrees)
 		ck_assert_int_ge(f->expires, last);
 		last = f->expires;
 		ck_assert(relay_store_remove(s, &k));
+	}
+	relay_store_destroy(&s);
+}
+END_TEST
+
+/* What an array says of who has what, and since when. */
+enum { KEYS = 300, USERS = 12 };
+
+struct owner {
+	unsigned int user, since; /* since 0: no entry */
+	int64_t expires;
+};
+
+static struct slice
+user_text(unsigned int user, char text[600])
+{
+	/* From none at all to one that is cut, with any bytes. */
+	size_t n = user == 0 ? 0 : user == USERS - 1 ? 600 : 5 * user;
+
+	memset(text, 0, 600);
+	snprintf(text, 600, "u%u\n", user);
+	return slice_make(text, n);
+}
+
+static void
+check_owners(const struct relay_store *s, const struct owner *model)
+{
+	size_t addresses[USERS] = { 0 }, n = 0;
+	unsigned int oldest[USERS];
+	char text[600];
+
+	memset(oldest, 0xff, sizeof(oldest));
+	for (unsigned int i = 0; i < KEYS; i++) {
+		const struct owner *o = &model[i];
+
+		n += o->since > 0;
+		if (o->since == 0)
+			continue;
+		addresses[o->user] += o->user > 0 && i % 4 != 0;
+		if (o->since < oldest[o->user])
+			oldest[o->user] = o->since;
+	}
+	ck_assert_uint_eq(relay_store_count(s), n);
+	for (unsigned int i = 0; i < KEYS; i++) {
+		const struct owner *o = &model[i];
+		struct relay_entry want = numbered(i * 256, 0);
+		const struct relay_entry *e, *old;
+		struct slice user = user_text(o->user, text);
+
+		want.key.prefix = i % 4 == 0 ? 120 : 128;
+		e = relay_store_find(s, &want.key);
+		ck_assert_int_eq(e != NULL, o->since > 0);
+		if (e == NULL)
+			continue;
+		user.n = user.n > 512 ? 512 : user.n;
+		ck_assert(slice_eq(relay_store_user(s, e), user));
+		ck_assert_uint_eq(
+		    relay_store_addresses(s, e), addresses[o->user]);
+		old = relay_store_oldest(s, e);
+		if (o->user == 0)
+			ck_assert_ptr_null(old);
+		else if (o->since == oldest[o->user])
+			ck_assert_ptr_eq(old, e);
+	}
+}
+
+START_TEST(store_users)
+{
+	static struct owner model[KEYS];
+	struct relay_store *s = relay_store_create();
+	uint64_t x = 88172645463325252u;
+	char text[600];
+
+	for (unsigned int op = 1; op < 30000; op++) {
+		unsigned int i, user;
+		struct relay_entry e;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		i = (unsigned int)(x % KEYS);
+		user = (unsigned int)(x >> 20) % USERS;
+		e = numbered(i * 256, op);
+		e.key.prefix = i % 4 == 0 ? 120 : 128;
+		if (x >> 62 != 0) {
+			ck_assert_int_ne(relay_store_touch(s, &e,
+					     user_text(user, text), op - 200),
+			    -1);
+			/* Nobody in particular: who had it has it, if
+			 * alive. */
+			if (user > 0 || model[i].since == 0 ||
+			    model[i].expires <= op - 200)
+				model[i].user = user;
+			model[i].since = op;
+			model[i].expires = op;
+		} else {
+			relay_store_remove(s, &e.key);
+			model[i].since = 0;
+		}
+		if (op % 500 == 0)
+			check_owners(s, model);
 	}
 	relay_store_destroy(&s);
 }
@@ -297,8 +401,25 @@ make(struct seen *seen)
 		.store = relay_store_create(),
 		.rule = { .v4_mask = 32, .v6_mask = 64 },
 		.limits = { 100, 4, 3 },
-		.sink = { saw_change, saw_all, seen },
+		.sinks = { { saw_change, saw_all, seen } },
+		.sinks_n = 1,
 	};
+}
+
+static enum relay_verdict
+login_as(struct relay *r, const char *user, const struct addr *a, int64_t when,
+    int64_t now)
+{
+	return relay_login(r,
+	    &(struct relay_event){
+		.client = *a, .user = slice_str(user), .when = when },
+	    now);
+}
+
+static enum relay_verdict
+login(struct relay *r, const struct addr *a, int64_t when, int64_t now)
+{
+	return login_as(r, "", a, when, now);
 }
 
 START_TEST(logins)
@@ -308,25 +429,47 @@ START_TEST(logins)
 	struct addr a = ip("192.0.2.1"), lo = ip("127.0.0.1");
 	struct relay_key k = key("192.0.2.1");
 
-	ck_assert_int_eq(relay_login(&r, &a, 1000, 1000), RELAY_OPENED);
+	ck_assert_int_eq(login(&r, &a, 1000, 1000), RELAY_OPENED);
 	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1100);
-	ck_assert_int_eq(relay_login(&r, &a, 990, 1001), RELAY_KEPT);
+	ck_assert_int_eq(login(&r, &a, 990, 1001), RELAY_KEPT);
 	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1100);
 	ck_assert_uint_eq(seen.changed, 1);
-	ck_assert_int_eq(relay_login(&r, &a, 1001, 1001), RELAY_EXTENDED);
+	ck_assert_int_eq(login(&r, &a, 1001, 1001), RELAY_EXTENDED);
 	ck_assert_uint_eq(seen.urgent, 1);
 	/* One from the future counts from now. */
-	ck_assert_int_eq(relay_login(&r, &a, 9000, 1002), RELAY_EXTENDED);
+	ck_assert_int_eq(login(&r, &a, 9000, 1002), RELAY_EXTENDED);
 	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1102);
-	ck_assert_int_eq(relay_login(&r, &lo, 1002, 1002), RELAY_NEVER);
+	ck_assert_int_eq(login(&r, &lo, 1002, 1002), RELAY_NEVER);
 	/* Read late: past its time it opens nothing. */
 	a = ip("192.0.2.2");
-	ck_assert_int_eq(relay_login(&r, &a, 900, 1000), RELAY_OLD);
-	ck_assert_int_eq(relay_login(&r, &a, 901, 1000), RELAY_OPENED);
+	ck_assert_int_eq(login(&r, &a, 900, 1000), RELAY_OLD);
+	ck_assert_int_eq(login(&r, &a, 901, 1000), RELAY_OPENED);
 	ck_assert_uint_eq(relay_expire(&r, 1001, 0, NULL, NULL), 1);
 	ck_assert_uint_eq(relay_expire(&r, 1101, 0, NULL, NULL), 0);
 	ck_assert_uint_eq(relay_expire(&r, 1102, 0, NULL, NULL), 1);
 	ck_assert_uint_eq(relay_store_count(r.store), 0);
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+START_TEST(users)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct addr a = ip("2001:db8::1");
+	struct relay_key k = key("2001:db8::/64");
+	const struct relay_entry *e;
+
+	ck_assert_int_eq(login_as(&r, "ann", &a, 1000, 1000), RELAY_OPENED);
+	e = relay_store_find(r.store, &k);
+	ck_assert(slice_eq(relay_store_user(r.store, e), SLICE("ann")));
+	ck_assert_uint_eq(relay_store_addresses(r.store, e), 1);
+	ck_assert_int_eq(login_as(&r, "bob", &a, 1000, 1000), RELAY_KEPT);
+	ck_assert_int_eq(login_as(&r, "", &a, 1001, 1001), RELAY_EXTENDED);
+	ck_assert_int_eq(login_as(&r, "ann", &a, 1002, 1002), RELAY_EXTENDED);
+	ck_assert(slice_eq(relay_store_user(r.store, e), SLICE("ann")));
+	ck_assert_int_eq(login_as(&r, "bob", &a, 1003, 1003), RELAY_HANDED);
+	ck_assert(slice_eq(relay_store_user(r.store, e), SLICE("bob")));
 	relay_store_destroy(&r.store);
 }
 END_TEST
@@ -345,7 +488,7 @@ START_TEST(bounds)
 
 		snprintf(text, sizeof(text), "192.0.2.%d", i);
 		a = ip(text);
-		ck_assert_int_eq(relay_login(&r, &a, 900 + 10 * i, now),
+		ck_assert_int_eq(login(&r, &a, 900 + 10 * i, now),
 		    i == 4 || i == 5 ? RELAY_FLOOD : RELAY_OPENED);
 	}
 	ck_assert_uint_eq(relay_store_count(r.store), 4);
@@ -394,8 +537,8 @@ START_TEST(new_rules)
 	struct addr_net net;
 	struct addr a = ip("2001:db8::1"), b = ip("192.0.2.1");
 
-	relay_login(&r, &a, 1000, 1000);
-	relay_login(&r, &b, 1000, 1000);
+	login(&r, &a, 1000, 1000);
+	login(&r, &b, 1000, 1000);
 	ck_assert_uint_eq(relay_apply_rules(&r), 0);
 	ck_assert_int_eq(addr_net_parse(SLICE("2001:db8::1"), &net), 0);
 	r.rule.never = &net;
@@ -418,7 +561,9 @@ main(void)
 	tcase_add_loop_test(t, ruling, 0, COUNT(rules));
 	tcase_add_test(t, store_touches);
 	tcase_add_test(t, store_agrees);
+	tcase_add_test(t, store_users);
 	tcase_add_test(t, logins);
+	tcase_add_test(t, users);
 	tcase_add_test(t, bounds);
 	tcase_add_test(t, requests);
 	tcase_add_test(t, new_rules);
