@@ -425,8 +425,10 @@ try_start(struct ask_pool *p, struct err *err)
 	process_ready(&c->watch, now_ms());
 	if (c->state == PROCESS_IDLE)
 		return 0;
-	return err_set(err, EINVAL, "%s",
-	    p->why[0] == '\0' ? "a lookup helper ended at once" : p->why);
+	if (p->why[0] == '\0') /* it was killed, perhaps for want of memory */
+		return err_set(err, EAGAIN,
+		    "%s: its process ended while it started", p->set.ops->name);
+	return err_set(err, EINVAL, "%s", p->why);
 }
 
 int

@@ -56,6 +56,7 @@ struct post {
 	uv_timer_t *timer; /* to fill again, or to kill */
 	uint64_t since_ms; /* of the child's start */
 	unsigned int quick_deaths;
+	unsigned int failed_starts; /* since it was ready */
 	char why[512]; /* of CONTROL_FAILED */
 };
 

@@ -20,6 +20,8 @@
 #include "common/banned.h"
 
 #define QUICK_MS 2000u /* who dies sooner than this may do so for ever */
+/* Who is killed so often before it was ready cannot be started. */
+#define START_TRIES 5u
 #define BACKOFF_FIRST_MS 100u
 #define BACKOFF_MAX_MS 2000u
 
@@ -163,6 +165,7 @@ take_packet(struct post *p, struct slice packet)
 	if (type == CONTROL_READY && p->state == POST_STARTING &&
 	    msg_read_done(&r)) {
 		p->state = POST_READY;
+		p->failed_starts = 0;
 		master_post_ready(p);
 	} else if (type == CONTROL_FAILED && p->why[0] == '\0') {
 		text = msg_get_slice(&r);
@@ -280,6 +283,31 @@ is_awaited(const struct post *p)
 	return p->gen == p->master->next || p->master->state == MASTER_STARTING;
 }
 
+/* Whether the next start may go better: it was killed, or lacked what the
+ * system may have again.  What is wrong with the configuration stays so. */
+static bool
+is_passing(int64_t status, int sig)
+{
+	if (sig != 0)
+		return sig != SIGSYS;
+	return status == EX_OSERR || status == EX_TEMPFAIL;
+}
+
+/* What cannot be started ends the start, or the reload, of all. */
+static bool
+gives_up_start(struct post *p, int64_t status, int sig, char *text, size_t cap)
+{
+	size_t n = strlen(text);
+
+	if (!is_passing(status, sig))
+		return true;
+	if (++p->failed_starts < START_TRIES)
+		return false;
+	snprintf(text + n, cap - n, ", %u times before it was ready",
+	    p->failed_starts);
+	return true;
+}
+
 static void
 after_death(struct post *p, bool was_ready, int64_t status, int sig)
 {
@@ -299,9 +327,8 @@ after_death(struct post *p, bool was_ready, int64_t status, int sig)
 	    LOG_I64("signal", sig), LOG_STR("text", text));
 	if (p->leaving)
 		return;
-	/* One that had got ready is replaced, also while others start: only
-	 * what cannot start at all ends a start. */
-	if (is_awaited(p) && !was_ready) {
+	if (is_awaited(p) && !was_ready &&
+	    gives_up_start(p, status, sig, text, sizeof(text))) {
 		p->leaving = true;
 		master_start_failed(m, p->gen, text,
 		    sig == 0 && status >= EX__BASE && status <= EX__MAX

@@ -8,6 +8,7 @@
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -25,7 +26,7 @@
 static struct ask_pool *pool;
 static struct ask_pool_settings set;
 static int epoll;
-static bool cannot_open;
+static bool cannot_open, dies_opening;
 static uint64_t now;
 /* What done() was given, in its order: "owner=reply" or "owner!why". */
 static char said[1024];
@@ -42,6 +43,8 @@ static int
 echo_open(void *arg, void **state, struct err *err)
 {
 	*state = arg;
+	if (dies_opening)
+		raise(SIGKILL);
 	return cannot_open ? err_set(err, EACCES, "no key to the door") : 0;
 }
 
@@ -111,7 +114,7 @@ setup(void)
 {
 	log_set_sink(quiet, NULL);
 	said[0] = '\0';
-	cannot_open = false;
+	cannot_open = dies_opening = false;
 	now = 1000000;
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	ck_assert_int_ne(epoll, -1);
@@ -288,6 +291,13 @@ START_TEST(cannot_start)
 	cannot_open = true;
 	ck_assert_int_eq(ask_pool_open(&pool, &set, &err), -1);
 	ck_assert_str_eq(err.msg, "no key to the door");
+	ck_assert_int_eq(err.code, EINVAL);
+	/* That may be different the next time. */
+	dies_opening = true;
+	ck_assert_int_eq(ask_pool_open(&pool, &set, &err), -1);
+	ck_assert_str_eq(err.msg, "echo: its process ended while it started");
+	ck_assert_int_eq(err.code, EAGAIN);
+	dies_opening = false;
 	set.processes = 0;
 	ck_assert_int_eq(ask_pool_open(&pool, &set, &err), -1);
 	ck_assert_str_eq(err.msg, "no key to the door");

@@ -16,6 +16,7 @@ import time
 import unittest
 
 PROGRAM = os.path.abspath("../../perdition/perdition")
+MODULES = os.path.abspath(".libs")
 WAIT = 15  # seconds, for what should take milliseconds
 
 
@@ -116,8 +117,27 @@ class Case(unittest.TestCase):
         return wait_for(lambda: re.search(pattern, self.read_log()),
                         pattern + " in the log:\n" + self.read_log())
 
+    def write_map(self, library, options=""):
+        with open(self.conf, encoding="ascii") as f:
+            text = f.read().replace('map_library ""', "map_library %s\n"
+                                    'map_library_opt "%s"' % (library, options))
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(text)
+
+    def deaths(self, times):
+        """A map that has its process killed so often; the file that counts."""
+        path = os.path.join(self.dir, "deaths")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("x" * times)
+        os.chmod(path, 0o666)
+        self.write_map(MODULES + "/popmap_killed.so", path)
+        return path
+
     def start(self, *lines, **more):
         self.write_conf("no_daemon", *lines, **more)
+        self.start_it()
+
+    def start_it(self):
         self.master = subprocess.Popen([PROGRAM, "-f", self.conf],
                                        stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE,
@@ -225,6 +245,19 @@ class Statuses(Case):
             with self.assertRaises(ConnectionRefusedError):
                 greeting(self.port)
 
+    def test_a_part_that_is_always_killed(self):
+        for extra in [["no_daemon"], []]:
+            self.write_conf(*extra)
+            lives = self.deaths(100)
+            got, err = self.run_it("-f", self.conf)
+            self.assertEqual(got, 70, err)
+            self.assertIn("perdition: lookup 0 was ended by signal 9 (Killed), "
+                          "5 times before it was ready\n", err)
+            self.assertEqual(len(re.findall("^perdition: ", err, re.M)), 1,
+                             err)
+            self.assertEqual(os.path.getsize(lives), 95)
+            self.assertFalse(os.path.exists(self.pid_file))
+
     def test_log_cannot_be_opened(self):
         self.write_conf("no_daemon")
         got, err = self.run_it("-f", self.conf, "-F", "/nonexistent/dir/log")
@@ -271,6 +304,13 @@ class Running(Case):
             wait_for(lambda v=victim: len(self.roles()) == 4 and
                      v not in self.roles(), "another " + role)
         self.logged("event=died role=log")
+
+    def test_a_child_dies_before_it_is_ready(self):
+        self.write_conf("no_daemon")
+        self.deaths(2)
+        self.start_it()
+        self.assertIn(b"* OK", greeting(self.port))
+        self.assertEqual(self.read_log().count("event=died role=lookup"), 2)
 
     def test_master_dies(self):
         self.start()
@@ -341,11 +381,7 @@ class Reload(Case):
     def test_map_that_is_missing_is_not_taken(self):
         self.start()
         self.write_conf("no_daemon", "map_timeout 9")
-        with open(self.conf, encoding="ascii") as f:
-            text = f.read().replace('map_library ""',
-                                    "map_library /nonexistent.so")
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(text)
+        self.write_map("/nonexistent.so")
         self.hup()
         self.logged("reload-refused text=.*nonexistent.so")
         self.assertIn(b"* OK", greeting(self.port))
@@ -355,6 +391,18 @@ class Reload(Case):
         self.hup()
         self.logged("event=reloaded workers=new")
         self.assertIn(b"* OK", greeting(self.port))
+
+    def test_a_child_dies_before_it_is_ready(self):
+        self.start()
+        self.write_conf("no_daemon", "map_timeout 9")
+        self.deaths(2)
+        self.hup()
+        self.logged("event=reloaded")
+        self.deaths(100)
+        self.hup()
+        self.logged("reload-refused text=.*lookup 0 was ended by signal 9")
+        self.assertIn(b"* OK", greeting(self.port))
+        self.assertEqual(self.read_log().count("event=died role=lookup"), 7)
 
     def test_same_configuration_keeps_workers(self):
         self.start()
