@@ -7,7 +7,7 @@ packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
 	libuv1-dev libssl-dev libdb5.3-dev libgdbm-dev libseccomp-dev libcap-ng-dev
 	libsystemd-dev libldap-dev libmariadb-dev libpq-dev unixodbc-dev
 	libcdb-dev libnsl-dev libcurl4-openssl-dev'
-# Dovecot and Sendmail with what starts them.
+# Dovecot, with what starts it and the MTAs.
 packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
 packages_tests='check strace curl isync fetchmail mutt ucspi-tcp mailfront
@@ -21,4 +21,4 @@ packages_audit='python3 iproute2 util-linux testssl.sh openssl dnsutils'
 # make bench, make bench-tls: the peers
 packages_bench='python3 iproute2 util-linux openssl nginx-light
 	libnginx-mod-mail haproxy dovecot-core dovecot-imapd dovecot-pop3d'
-# Of Sendmail: fetched and unpacked, never installed (sendmail.py).
+# The MTAs are fetched and unpacked, never installed (unpacked.py).

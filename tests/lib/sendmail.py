@@ -13,24 +13,9 @@ import subprocess
 
 from harness import DEADLINE, LIB, TOP, Daemon
 from lineclient import Smtp
+from unpacked import unpack
 
-PACKAGES = ("sendmail-bin", "sendmail-base", "sendmail-cf")
 GLUE = TOP / "mta-glue" / "sendmail"
-
-
-def cache_dir():
-    """Where unpacked packages are kept between runs."""
-    return pathlib.Path(os.environ.get("PERDITION_TEST_CACHE")
-                        or TOP / "build-cache")
-
-
-def unpack(log=None):
-    """Fetch and unpack Sendmail unless that was done; returns its root."""
-    root = cache_dir() / "sendmail"
-    root.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([LIB / "unpack-debs", root, *PACKAGES], check=True,
-                   stdout=log, stderr=log)
-    return root / "fs"
 
 
 def _directory_is_safe(path):
@@ -46,7 +31,7 @@ class Sendmail(Daemon):
     def __init__(self, folder, db, port, ipv6=False, glue=GLUE):
         self.dir = pathlib.Path(folder)
         self.port, self.ipv6 = port, ipv6
-        self.fs = unpack()
+        self.fs = unpack("sendmail")
         self.dir.mkdir(parents=True, exist_ok=True)
         self.dir.chmod(0o755)
         self.queue = self.dir / "queue"
@@ -67,7 +52,8 @@ class Sendmail(Daemon):
 
     def _write_files(self, db, glue):
         for name, text in (("service.switch", "hosts\tfiles\naliases\tfiles\n"),
-                           ("aliases", ""), ("helpfile", ""),
+                           ("aliases", "postmaster: nobody\n"),
+                           ("helpfile", ""),
                            ("statistics", ""),
                            ("local-host-names", "mx.test\n"),
                            ("hosts", "127.0.0.1 mx.test localhost\n"

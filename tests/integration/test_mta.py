@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The four MTAs side by side on one database, each by the files of mta-glue as
+they are: who has logged in relays, for a while, and nobody else does; mail for
+this host passes whatever happens."""
+
+import time
+
+import pair
+from addresses import CLIENTS4, CLIENTS6
+from exim import Exim
+from harness import TOP, free_port, wait_for
+from lineclient import relays
+from machine import Machine
+from pairtest import FRONT, PairTestCase
+from postfix import Postfix
+from qmail import Qmail
+
+GLUE = TOP / "mta-glue"
+FRONT6 = "::1"
+TIMEOUT = 4
+
+
+def glue(mta, name):
+    return (GLUE / mta / name).read_text()
+
+
+class MtaTestCase(PairTestCase):
+    """self.ways: {what an MTA asks in which way: its port}."""
+
+    def setUp(self):
+        super().setUp()
+        self.ways = {}
+
+    def start_machine(self, *names):
+        """One on which perdition-pbs seems to be set up as the guides say."""
+        self.machine = self.start(Machine(self.dir / "machine", *names))
+        self.machine.bind(self.pbs.dir, "/var/lib/perdition-pbs")
+
+    def port(self, way):
+        return self.ways.setdefault(way, free_port(FRONT, FRONT6))
+
+    def start_all(self):
+        self.start_sendmail(ipv6=True)
+        self.ways["sendmail drac"] = self.smtp_port
+        self.postfix = self.start(Postfix(
+            self.machine, self.port("postfix hash"),
+            glue("postfix", "relay-file.cf")))
+        self.start(Exim(self.machine, self.port("exim dbm"),
+                        glue("exim", "relay-file")
+                        + glue("exim", "localmacros")))
+        self.start(Qmail(self.dir / "qmail", pair.program("perdition-pbs"),
+                         self.pbs.db, self.port("qmail setenv"),
+                         pair.sanitizer_env(self.reports)))
+
+    def answers(self, source, recipient="someone@example.net", ways=None):
+        """{way: the answer to RCPT TO}"""
+        host = FRONT6 if ":" in source else FRONT
+        return {way: relays(host, self.ways[way], source, recipient)
+                for way in ways or self.ways
+                if host == FRONT or not way.startswith("qmail")}
+
+    def assert_relay(self, *sources, ways=None):
+        for source in sources:
+            for way, answer in self.answers(source, ways=ways).items():
+                self.assertRegex(answer, "^250 ", f"{way} for {source}")
+
+    def assert_no_relay(self, *sources, ways=None):
+        for source in sources:
+            for way, answer in self.answers(source, ways=ways).items():
+                self.assertRegex(answer, "^55[034] ", f"{way} for {source}")
+
+    def assert_local(self, *sources):
+        for source in sources:
+            for way, answer in self.answers(
+                    source, "postmaster@mx.test").items():
+                self.assertRegex(answer, "^250 ", f"{way} for {source}")
+
+    def log_in(self, *sources):
+        for source in sources:
+            host = FRONT6 if ":" in source else FRONT
+            self.imap("alice", source, host=host).close()
+
+    def wait_over(self, when):
+        """Until the clock is past when, seconds since the epoch."""
+        wait_for("its time is over", lambda: time.time() > when)
+
+
+# Who does not look at a record's time has it taken out: by perdition-pbs, or
+# while that is down by "perdition-pbs --mode expire", from cron.
+BY_EXPIRE = ("sendmail drac", "postfix hash")
+
+
+class SideBySide(MtaTestCase):
+    def test_life_of_an_entry(self):
+        self.start_dovecots(messages=False)
+        self.start_pair(pbs_values={"timeout": TIMEOUT}, hosts=(FRONT, FRONT6))
+        self.start_machine("postfix", "exim")
+        self.start_all()
+        (once, again), stranger = CLIENTS4[:2], CLIENTS4[2]
+        six, stranger6 = CLIENTS6[0], "2001:db8:7::1"
+        everybody = (once, again, six)
+
+        self.assert_no_relay(*everybody)
+        self.assert_local(*everybody)
+        self.log_in(*everybody)
+        for key in everybody:
+            self.wait_entry(key)
+        first = int(self.db.get(again))
+        self.assert_relay(*everybody)
+        self.assert_no_relay(stranger, stranger6)
+
+        # Logged in again: still open when the first time is over.
+        self.wait_over(first - TIMEOUT + 1)
+        self.log_in(again, six)
+        for key in (again, six):
+            wait_for(f"a later end of {key}",
+                     lambda k=key: int(self.db.get(k)) > first)
+        last = int(self.db.get(six))
+        self.wait_over(first)
+        self.assert_relay(again, six)
+        self.wait_no_entry(once)
+        self.assert_no_relay(once)
+
+        self.wait_over(last)
+        self.wait_no_entry(again)
+        self.wait_no_entry(six)
+        self.assert_no_relay(*everybody)
+
+        self.log_in(*everybody)
+        for key in everybody:
+            self.wait_entry(key)
+        self.assert_relay(again, six)
+        self.pbs.run("remove", again, six)
+        self.assert_no_relay(again, six)
+
+    def test_perdition_pbs_is_gone(self):
+        self.start_dovecots(messages=False)
+        self.start_pair(pbs_values={"timeout": TIMEOUT}, hosts=(FRONT, FRONT6))
+        self.start_machine("postfix", "exim")
+        self.start_all()
+        four, six = CLIENTS4[0], CLIENTS6[0]
+        self.log_in(four, six)
+        ends = max(int(self.wait_entry(key)) for key in (four, six))
+        self.assert_relay(four, six)
+        self.assertEqual(self.pbs.stop(), 0)
+        self.assert_local(four, six)
+        self.wait_over(ends)
+        self.assert_no_relay(
+            four, six, ways=[w for w in self.ways if w not in BY_EXPIRE])
+        self.pbs.run("expire")
+        self.assert_no_relay(four, six)
+        self.assert_local(four, six)
+
+    def test_no_database(self):
+        """Nobody relays, and mail for this host passes."""
+        self.pbs = pair.Pbs(self)
+        self.start_machine("postfix", "exim")
+        self.start_all()
+        self.assert_local(CLIENTS4[0], CLIENTS6[0])
+        for way, answer in self.answers(CLIENTS4[0]).items():
+            # Postfix cannot be told that a missing file is an empty one, and
+            # does not look for it again.
+            self.assertRegex(answer, "^(55[04]|451 4.3.5) ", way)
+        self.pbs.run("insert", CLIENTS4[0])
+        self.postfix.reload()
+        self.assert_relay(CLIENTS4[0])
+        self.assert_no_relay(CLIENTS4[1], CLIENTS6[0])
