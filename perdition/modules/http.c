@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/addr.h"
+#include "common/secret_file.h"
 #include "perdition/modules/http_auth.h"
 #include "perdition/modules/http_options.h"
 #include "perdition/modules/map_answer.h"
@@ -25,7 +26,6 @@
 /* Bytes of a response's head, and of what is behind it, which nobody reads. */
 #define HEAD_MAX (64 * 1024)
 #define BODY_MAX (64 * 1024)
-#define PASSWORD_MAX 1024
 
 #if LIBCURL_VERSION_NUM >= 0x075500 /* the older one is deprecated then */
 #define SET_PROTOCOLS(easy)                                                    \
@@ -206,48 +206,39 @@ http_lookup(struct popmap *map, const struct popmap_query *query,
 
 /* --- opening ------------------------------------------------------------- */
 
-/* The first line of a file, with a NUL behind it. */
 static int
-read_password(const char *path, char *out, size_t cap, struct popmap_error *err)
+set_password(CURL *easy, struct slice password)
 {
-	FILE *f = fopen(path, "re");
-	char *line = NULL;
+	char *copy = slice_dup(password);
+	CURLcode ret = CURLE_OUT_OF_MEMORY;
 
-	if (f == NULL)
-		return map_error(
-		    err, "password_file %.200s: %s", path, strerror(errno));
-	setvbuf(f, NULL, _IONBF, 0); /* or there would be another copy */
-	line = fgets(out, (int)cap, f);
-	fclose(f);
-	if (line == NULL)
-		return map_error(
-		    err, "password_file %.200s: nothing in it", path);
-	if (strlen(out) + 1 == cap)
-		return map_error(err,
-		    "password_file %.200s: its first line "
-		    "is longer than %zu bytes",
-		    path, cap - 2);
-	out[strcspn(out, "\r\n")] = '\0';
-	return 0;
+	if (copy != NULL) {
+		ret = curl_easy_setopt(easy, CURLOPT_PASSWORD, copy);
+		secret_wipe(copy, password.n);
+	}
+	free(copy);
+	return ret == CURLE_OK ? 0 : -1;
 }
 
 static int
 set_credentials(struct popmap *map, struct popmap_error *err)
 {
 	const struct http_options *o = &map->options;
-	char password[PASSWORD_MAX];
+	struct secret password;
+	struct err why;
 	int ret;
 
 	if (o->user == NULL)
 		return 0;
-	ret = read_password(o->password_file, password, sizeof(password), err);
-	if (ret == 0) {
-		curl_easy_setopt(map->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-		curl_easy_setopt(map->easy, CURLOPT_USERNAME, o->user);
-		curl_easy_setopt(map->easy, CURLOPT_PASSWORD, password);
-	}
-	explicit_bzero(password, sizeof(password));
-	return ret;
+	if (secret_read_file(o->password_file, &password, &why) == -1)
+		return map_error(err, "password_file %s", why.msg);
+	curl_easy_setopt(map->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+	ret = set_password(map->easy, secret_get(&password));
+	secret_clear(&password);
+	if (ret == -1 ||
+	    curl_easy_setopt(map->easy, CURLOPT_USERNAME, o->user) != CURLE_OK)
+		return map_error(err, "out of memory");
+	return 0;
 }
 
 /* A file that is wrong is to stop the start, not each login. */

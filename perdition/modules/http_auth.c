@@ -287,8 +287,6 @@ http_reply_answer(const struct http_reply *r, long code, const char *delimiter,
 	const char *wrong = what_is_wrong(r);
 
 	a->ttl = r->ttl;
-	if (code == 404)
-		return 0;
 	if (code < 200 || code > 299)
 		return map_error(err, "HTTP status %ld", code);
 	if (wrong != NULL)

@@ -7,15 +7,13 @@
 #include "perdition/modules/ldap_options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "common/addr.h"
+#include "common/secret_file.h"
 #include "perdition/modules/ldap_filter.h"
 #include "perdition/modules/map_answer.h"
 
@@ -23,8 +21,7 @@
 
 #define DEFAULT_SOCKET "%2fvar%2frun%2fslapd%2fldapi"
 #define DEFAULT_FILTER "(uid=%s)"
-#define HOST_MAX 255 /* bytes; RFC 1035 section 2.3.4 */
-#define PASSWORD_MAX 1024
+#define HOST_MAX 255   /* bytes; RFC 1035 section 2.3.4 */
 #define NETWORK_MAX 60 /* s */
 #define BOTH_PASSWORDS "x-bindpw and x-bindpw-file: only one can be given"
 
@@ -244,44 +241,19 @@ set_filter(struct ldap_options *o, struct slice text, struct popmap_error *err)
 
 /* --- extensions ----------------------------------------------------------- */
 
-/* A password's file, of which the first line counts. */
+/* The password is the first line. */
 static int
 read_password(
     struct ldap_options *o, const char *path, struct popmap_error *err)
 {
-	char text[PASSWORD_MAX + 1];
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct slice rest, line;
-	struct stat st;
-	ssize_t n;
-	int ret = -1;
+	struct secret password;
+	struct err why;
+	int ret;
 
-	if (fd == -1)
-		return map_error(
-		    err, "x-bindpw-file: %s: %s", path, strerror(errno));
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-		map_error(err, "x-bindpw-file: %s: not a regular file", path);
-		goto out;
-	}
-	n = read(fd, text, sizeof(text));
-	if (n == -1) {
-		map_error(err, "x-bindpw-file: %s: %s", path, strerror(errno));
-		goto out;
-	}
-	rest = slice_make(text, (size_t)n);
-	slice_cut(&rest, '\n', &line);
-	if (line.n > 0 && line.p[line.n - 1] == '\r')
-		line.n--;
-	if (line.n == 0 || line.n > PASSWORD_MAX)
-		map_error(err,
-		    "x-bindpw-file: %s: the first line must be a password of 1 "
-		    "to %d bytes",
-		    path, PASSWORD_MAX);
-	else
-		ret = copy(&o->password, line, "x-bindpw-file", err);
-out:
-	explicit_bzero(text, sizeof(text));
-	close(fd);
+	if (secret_read_file(path, &password, &why) == -1)
+		return map_error(err, "x-bindpw-file: %s", why.msg);
+	ret = copy(&o->password, secret_get(&password), "x-bindpw-file", err);
+	secret_clear(&password);
 	return ret;
 }
 

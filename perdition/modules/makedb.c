@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
 #include "perdition/modules/map_answer.h"
 
 #include "common/banned.h"
@@ -34,40 +35,6 @@ makedb_complain(struct makedb *m, unsigned long line, const char *text)
 {
 	if (m->bad++ < COMPLAINTS_MAX)
 		fprintf(stderr, "stdin:%lu: %s\n", line, text);
-}
-
-/* --- text ----------------------------------------------------------------- */
-
-/* RFC 3629: how many bytes the character at s has; 0: it is none. */
-static size_t
-utf8_length(struct slice s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* Too long a form, a surrogate, beyond the last. */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-static bool
-is_utf8(struct slice s)
-{
-	while (s.n > 0) {
-		size_t n = utf8_length(s);
-
-		if (n == 0)
-			return false;
-		s = slice_skip(s, n);
-	}
-	return true;
 }
 
 /* --- arguments ------------------------------------------------------------ */
@@ -162,7 +129,7 @@ is_plain(struct slice s)
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
 			return false;
-	return is_utf8(s);
+	return utf8_is_valid(s);
 }
 
 /* Whose name ends in "_ldap_makedb" or the like; or NULL. */
@@ -260,7 +227,7 @@ read_entry(const struct map_entry *from, struct slice delimiter,
 
 	e->key = from->key;
 	e->n = 0;
-	if (!is_utf8(from->key) || !is_utf8(from->value))
+	if (!utf8_is_valid(from->key) || !utf8_is_valid(from->value))
 		return "not UTF-8, as all text in a database must be";
 	while (wrong == NULL && map_answer_next(&rest, &server)) {
 		if (e->n == POPMAP_SERVERS_MAX)

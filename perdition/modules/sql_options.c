@@ -6,19 +6,16 @@
 
 #include "perdition/modules/sql_options.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/secret_file.h"
 #include "common/slice.h"
 #include "perdition/modules/map_answer.h"
 
 #include "common/banned.h"
 
-#define PASSWORD_MAX 1024       /* bytes, of a file's first line */
 #define CONNECT_TIMEOUT_MAX 600 /* s */
 
 /* What is being read. */
@@ -187,54 +184,16 @@ set_password(struct reading *r, size_t offset, struct slice value)
 }
 
 static int
-read_some(int fd, char *mem, size_t cap, size_t *n)
-{
-	*n = 0;
-	while (*n < cap) {
-		ssize_t got = read(fd, mem + *n, cap - *n);
-
-		if (got == 0)
-			return 0;
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1)
-			return -1;
-		*n += (size_t)got;
-	}
-	return 0;
-}
-
-/* The first line of path, without its end. */
-static int
 set_password_from(struct reading *r, size_t offset, const char *path)
 {
-	char mem[PASSWORD_MAX + 2];
-	struct slice all, line;
-	size_t n = 0;
-	int ret = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct secret password;
+	struct err why;
+	int ret;
 
-	if (fd == -1 || read_some(fd, mem, sizeof(mem), &n) == -1) {
-		map_error(r->err, "%.300s: %s", path, strerror(errno));
-		goto out;
-	}
-	all = slice_make(mem, n);
-	slice_cut(&all, '\n', &line);
-	if (line.n > 0 && line.p[line.n - 1] == '\r')
-		line.n--;
-	if (line.n > PASSWORD_MAX)
-		map_error(r->err,
-		    "%.300s: the first line has more than %d "
-		    "bytes",
-		    path, PASSWORD_MAX);
-	else if (line.n > 0 && memchr(line.p, '\0', line.n) != NULL)
-		map_error(r->err, "%.300s: a NUL byte in the first line", path);
-	else
-		ret = set_password(r, offset, line);
-out:
-	explicit_bzero(mem, sizeof(mem));
-	if (fd != -1)
-		close(fd);
+	if (secret_read_file(path, &password, &why) == -1)
+		return map_error(r->err, "%s", why.msg);
+	ret = set_password(r, offset, secret_get(&password));
+	secret_clear(&password);
 	return ret;
 }
 

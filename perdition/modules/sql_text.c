@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "perdition/modules/map_answer.h"
 
 #include "common/banned.h"
@@ -417,40 +418,12 @@ sql_params_have_nul(
 	return false;
 }
 
-/* RFC 3629: how many bytes the character at s has; 0 when it is none. */
-static size_t
-utf8_length(struct slice s)
-{
-	unsigned char c = (unsigned char)s.p[0], d;
-	size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-
-	if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if (((unsigned char)s.p[i] & 0xc0) != 0x80)
-			return 0;
-	d = n > 1 ? (unsigned char)s.p[1] : 0;
-	/* Too long a form, a surrogate, beyond the last. */
-	if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) ||
-	    (c == 0xf0 && d < 0x90) || (c == 0xf4 && d > 0x8f))
-		return 0;
-	return n;
-}
-
 bool
 sql_params_are_utf8(
     const struct sql_statement *st, const struct popmap_query *q)
 {
-	for (size_t i = 0; i < st->params; i++) {
-		struct slice s = sql_param_value(st->param[i], q);
-
-		while (s.n > 0) {
-			size_t n = utf8_length(s);
-
-			if (n == 0)
-				return false;
-			s = slice_skip(s, n);
-		}
-	}
+	for (size_t i = 0; i < st->params; i++)
+		if (!utf8_is_valid(sql_param_value(st->param[i], q)))
+			return false;
 	return true;
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/secret_file.h"
 #include "perdition/tls/tls_pem.h"
 
 #include "common/banned.h"
@@ -26,29 +27,6 @@
 #define EXPIRES_SOON (14 * 86400) /* s */
 
 /* --- pass phrase -------------------------------------------------------- */
-
-/* The first line.  0, or -1 with errno. */
-static int
-read_line(int fd, struct secret *out)
-{
-	char text[sizeof(out->bytes) + 1];
-	size_t n = 0;
-	ssize_t r = 1;
-	int ret = -1;
-
-	while (n < sizeof(text) && r > 0) {
-		r = read(fd, text + n, 1); /* no byte of what follows */
-		if (r == 1 && text[n] == '\n')
-			break;
-		n += r > 0 ? (size_t)r : 0;
-	}
-	if (n > 0 && text[n - 1] == '\r')
-		n--;
-	if (r != -1)
-		ret = secret_set(out, slice_make(text, n));
-	secret_wipe(text, sizeof(text));
-	return ret;
-}
 
 void
 tls_read_passphrase(struct tls_reader *r, struct tls_passphrase *pass)
@@ -59,23 +37,25 @@ tls_read_passphrase(struct tls_reader *r, struct tls_passphrase *pass)
 	    by_fd ? "ssl_passphrase_fd" : "ssl_passphrase_file";
 	const char *name =
 	    by_fd ? c->ssl_passphrase_fd : c->ssl_passphrase_file;
-	int fd;
+	struct err err;
+	int ret, fd;
 
 	if (name[0] == '\0')
 		return;
 	r->passphrase = &pass->text;
 	if (by_fd && pass->read)
 		return; /* it can be read only once */
-	fd = by_fd ? (int)strtol(name, NULL, 10)
-		   : open(name, O_RDONLY | O_CLOEXEC);
-	secret_clear(&pass->text);
-	if (fd == -1 || read_line(fd, &pass->text) == -1)
-		tls_reader_complain(
-		    r, errno, option, name, "%s", strerror(errno));
+	if (by_fd) {
+		fd = (int)strtol(name, NULL, 10);
+		ret = secret_read_fd(fd, &pass->text, &err);
+		close(fd);
+	} else {
+		ret = secret_read_file(name, &pass->text, &err);
+	}
+	if (ret == -1)
+		tls_reader_complain(r, err.code, option, name, "%s", err.msg);
 	else
 		pass->read = by_fd;
-	if (fd != -1)
-		close(fd);
 }
 
 /* --- our own certificates ----------------------------------------------- */

@@ -54,7 +54,6 @@ class Service(MapTest):
             ("Auth-Status", "OK"), ("Auth-Server", "127.0.0.77, 127.0.0.1"),
             ("Auth-Port", str(self.servers["b"].port)),
             ("Cache-Control", "max-age=60")])
-        self.table[b"gone"] = (404, [])
         self.table[b"nobody"] = (200, [("Auth-Status", "Invalid login"),
                                        ("Auth-Wait", "3")])
         service = self.serve()
@@ -62,7 +61,7 @@ class Service(MapTest):
         self.arrives("ann", "a")
         self.arrives("bob@x", "b", "robert")
         self.arrives("two", "b")
-        for user in ("other", "gone", "nobody"):
+        for user in ("other", "nobody"):
             self.arrives(user, "default")
         self.assertEqual(service.connections, 1)
 
@@ -110,7 +109,8 @@ class Service(MapTest):
                             ("Auth-Error-Code", "451 4.3.0")]),
             "text": (200, [("Auth-Status", "Temporary server problem")]),
             "moved": (302, [("Location", "/other"), *self.at("a")[1]]),
-            "denied": (403, NO[1]), "broken": (500, self.at("a")[1]),
+            "denied": (403, NO[1]), "nowhere": (404, []),
+            "broken": (500, self.at("a")[1]),
             "busy": (503, []), "large": (*self.at("a"), b"x" * 1000000),
         }
         self.table.update({k.encode(): v for k, v in odd.items()})
