@@ -147,7 +147,7 @@ daemon_on_line(void *arg, struct slice line)
 void
 daemon_on_event(void *arg, const struct auth_event *ev)
 {
-	if (ev->kind == AUTH_CLOSE || !ev->ok)
+	if (!ev->ok)
 		return;
 	/* Of a living session too: it lived then, and may have ended while
 	 * the record waited. */
@@ -206,14 +206,22 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 
 /* --- time ---------------------------------------------------------------- */
 
-static void
-on_gone(void *arg, const struct relay_entry *e)
+void
+daemon_on_lost(void *arg, const struct relay_entry *e, struct slice user,
+    enum relay_loss why)
 {
+	static const char *const reasons[] = {
+		[RELAY_LOST_TIME] = "timeout",
+		[RELAY_LOST_ENTRIES] = "max_entries",
+		[RELAY_LOST_ADDRESSES] = "max_addresses_per_user",
+		[RELAY_LOST_RULES] = "configuration",
+	};
 	char text[RELAY_TEXT_MAX];
 
 	(void)arg;
 	relay_key_write(&e->key, text);
-	log_event(LOG_INFO, "relay-expire", LOG_STR("address", text));
+	log_event(LOG_INFO, "relay-expire", LOG_STR("address", text),
+	    LOG_SLICE("user", user), LOG_STR("reason", reasons[why]));
 }
 
 static void
@@ -225,7 +233,7 @@ on_tick(uv_timer_t *t)
 	int64_t ms = TICK_MS;
 
 	check_clock(d);
-	relay_expire(&d->relay, wall(), EXPIRE_BATCH, on_gone, d);
+	relay_expire(&d->relay, wall(), EXPIRE_BATCH);
 	next = relay_store_next(d->relay.store);
 	if (next != NULL) {
 		clock_gettime(CLOCK_REALTIME, &ts);
@@ -331,7 +339,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	if (d->stream != NULL)
 		stream_set_peers(d->stream, &peers);
 	daemon_log_level(&d->config);
-	relay_apply_rules(&d->relay);
+	relay_apply_rules(&d->relay, wall());
 	pbs_config_clear(&old);
 }
 

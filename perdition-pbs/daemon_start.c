@@ -182,7 +182,8 @@ open_relay(struct daemon *d)
 		status = import(d);
 	if (status != 0)
 		return status;
-	relay_apply_rules(&d->relay);
+	d->relay.on_lost = daemon_on_lost;
+	relay_apply_rules(&d->relay, time(NULL));
 	if (relay_db_rebuild(d->db, &err) == -1)
 		return fail(&err, EX_CANTCREAT);
 	/* Later, without root, the same must work where it can. */

@@ -65,6 +65,8 @@ void daemon_on_line(void *arg, struct slice line);
 void daemon_on_event(void *arg, const struct auth_event *);
 size_t daemon_on_control(
     void *arg, struct slice line, char out[STREAM_REPLY_MAX]);
+void daemon_on_lost(
+    void *arg, const struct relay_entry *, struct slice user, enum relay_loss);
 void daemon_flush(struct daemon *);
 
 #endif

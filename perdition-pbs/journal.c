@@ -463,7 +463,9 @@ write_snapshot(struct journal *j, const struct relay_store *s, int fd)
 	for (size_t i = 0; i < relay_store_count(s) && !j->failed; i++) {
 		const struct relay_entry *e = relay_store_at(s, i);
 
-		journal_touch(j, e, relay_store_user(s, e));
+		/* What may relay always is the configuration's business. */
+		if (e->expires != RELAY_FOREVER)
+			journal_touch(j, e, relay_store_user(s, e));
 	}
 	if (write_pending(j) == 0)
 		ret = 0;

@@ -151,7 +151,7 @@ match_own(struct slice line, int64_t now, struct logmatch_login *login)
 	ret = auth_event_parse_line(unrepeated(rest), &ev);
 	if (ret != 1)
 		return ret;
-	if (ev.kind == AUTH_CLOSE || !ev.ok)
+	if (ev.kind == AUTH_LOGIN && !ev.ok)
 		return 0;
 	login->kind = ev.kind;
 	login->client = ev.client;

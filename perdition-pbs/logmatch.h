@@ -31,7 +31,8 @@ struct logmatch *logmatch_create(const char *regex, struct err *);
 void logmatch_destroy(struct logmatch **);
 
 struct logmatch_login {
-	enum auth_kind kind; /* AUTH_LOGIN: relogs look the same in a log */
+	enum auth_kind kind; /* AUTH_LOGIN (relogs look the same), or, from
+				perdition's own lines, AUTH_CLOSE */
 	struct addr client;
 	int64_t when; /* as stamped; now, for a pattern on a line without */
 	size_t user_len;
@@ -39,7 +40,8 @@ struct logmatch_login {
 };
 
 /*
- * 1 with login filled for a login that worked, 0 for any other line, -1 with
+ * 1 with login filled for a login that worked, or for the end of a session
+ * that one began; 0 for any other line, -1 with
  * errno EBADMSG for one of perdition's that is malformed.
  * line: without newline; a NUL in it makes it no line.
  */

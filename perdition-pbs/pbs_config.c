@@ -110,6 +110,58 @@ check_never(struct check *k)
 	}
 }
 
+/* The keys of one network, behind those that are there. */
+static void
+check_always_net(struct check *k, size_t nth, const struct relay_rule *rule)
+{
+	struct pbs_config *c = k->c;
+	const char *text = c->always.v[nth];
+	struct relay_key whole, *keys;
+	struct addr_net net;
+	size_t n;
+
+	if (addr_net_parse(slice_str(text), &net) == -1) {
+		complain_nth(k, "always", nth, text,
+		    "expected a network such as 192.0.2.0/24 or "
+		    "2001:db8::/32, or an address");
+		return;
+	}
+	n = relay_rule_split(&net, NULL);
+	if (n == 0) {
+		complain_nth(k, "always", nth, text,
+		    "too wide, or it would take more than 256 networks at the "
+		    "borders where MTAs look: write it as networks of a "
+		    "length that is a multiple of 16");
+		return;
+	}
+	whole = (struct relay_key){ net.ip, (uint8_t)net.prefix };
+	if (!relay_rule_allows(rule, &whole)) {
+		complain_nth(k, "always", nth, text,
+		    "holds addresses of option never, or loopback without "
+		    "allow_loopback, or addresses that no client has");
+		return;
+	}
+	keys = reallocarray(c->always_keys, c->always_n + n, sizeof(*keys));
+	if (keys == NULL) {
+		complain_of_errno(k, "always");
+		return;
+	}
+	c->always_keys = keys;
+	relay_rule_split(&net, keys + c->always_n);
+	c->always_n += n;
+}
+
+/* Behind check_never(): what is never let in cannot be always. */
+static void
+check_always(struct check *k)
+{
+	struct relay_rule rule;
+
+	pbs_config_rule(k->c, &rule);
+	for (size_t i = 0; i < k->c->always.n; i++)
+		check_always_net(k, i, &rule);
+}
+
 static void
 check_socket_mode(struct check *k)
 {
@@ -268,6 +320,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_prefix(&k);
 	check_regex(&k);
 	check_never(&k);
+	check_always(&k);
 	check_socket_mode(&k);
 	check_socket_user(&k);
 	check_ids(&k);
@@ -385,6 +438,7 @@ void
 pbs_config_clear(struct pbs_config *c)
 {
 	free(c->nets);
+	free(c->always_keys);
 	free(c->uids);
 	free(c->db_path);
 	free(c->journal_path);
@@ -399,6 +453,8 @@ pbs_config_rule(const struct pbs_config *c, struct relay_rule *r)
 	*r = (struct relay_rule){
 		.never = c->nets,
 		.never_n = c->nets_n,
+		.always = c->always_keys,
+		.always_n = c->always_n,
 		.allow_loopback = c->allow_loopback,
 		.v4_mask = c->ipv4_mask,
 		.v6_mask = c->ipv6_mask,
@@ -412,5 +468,7 @@ pbs_config_limits(const struct pbs_config *c, struct relay_limits *l)
 		.timeout = c->timeout,
 		.max_entries = c->max_entries,
 		.max_new_per_second = c->max_new_per_second,
+		.max_per_user = c->max_addresses_per_user,
+		.from_logout = c->timeout_from == PBS_FROM_LOGOUT,
 	};
 }

@@ -25,18 +25,21 @@ enum pbs_mode {
 	PBS_SETENV
 };
 
+enum pbs_timeout_from { PBS_FROM_LOGIN, PBS_FROM_LOGOUT };
+
 struct pbs_config {
 	/* --- as given, one field an option; names are the options' ---------
 	 */
 	unsigned int mode; /* enum pbs_mode */
 	char *db_file, *prefix;
-	unsigned int timeout; /* s */
+	unsigned int timeout;      /* s */
+	unsigned int timeout_from; /* enum pbs_timeout_from */
 	char *log_file, *regex;
 	char *socket, *socket_user, *socket_mode;
-	struct option_list never;
+	struct option_list never, always;
 	bool allow_loopback;
 	unsigned int ipv4_mask, ipv6_mask;
-	unsigned int max_entries, max_new_per_second;
+	unsigned int max_entries, max_new_per_second, max_addresses_per_user;
 	char *state_dir, *pid_file;
 	char *user, *group;
 	bool no_daemon;
@@ -50,6 +53,8 @@ struct pbs_config {
 	int first_operand;     /* in argv */
 	struct addr_net *nets; /* of never */
 	size_t nets_n;
+	struct relay_key *always_keys;
+	size_t always_n;
 	uid_t *uids; /* of socket_user */
 	size_t uids_n;
 	mode_t socket_bits;

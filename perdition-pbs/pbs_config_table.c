@@ -28,6 +28,12 @@ static const struct option_names modes[] = {
 	{ NULL, 0 },
 };
 
+static const struct option_names timeout_from[] = {
+	{ "login", PBS_FROM_LOGIN },
+	{ "logout", PBS_FROM_LOGOUT },
+	{ NULL, 0 },
+};
+
 static const struct option_def defs[] = {
 	{ .name = "mode",
 	    .letter = 'm',
@@ -67,6 +73,19 @@ static const struct option_def defs[] = {
 	    .group = G_DB,
 	    .help = "How long a login lets its client's address relay. For "
 		    "insert: how long the addresses given are let in." },
+	{ .name = "timeout_from",
+	    .type = &option_enum,
+	    .offset = FIELD(timeout_from),
+	    .dflt = "login",
+	    .names = timeout_from,
+	    .group = G_DB,
+	    .help = "Whether timeout counts from the login or from the end of "
+		    "the session. perdition tells again of each session that "
+		    "lives, every connect_relog seconds, which prolongs in "
+		    "either case: so an address stays let in for as long as "
+		    "its session is told of, and if no end of it is heard, "
+		    "for timeout after it was told of last. Logs of other "
+		    "servers do not tell of the end." },
 	{ .name = "log_file",
 	    .letter = 'L',
 	    .type = &option_path,
@@ -123,6 +142,16 @@ static const struct option_def defs[] = {
 		    "from there: for one's own proxies and webmail servers and "
 		    "for gateways that many share. 192.0.2.0/24, "
 		    "2001:db8::/32 or an address alone." },
+	{ .name = "always",
+	    .type = &option_strings,
+	    .offset = FIELD(always),
+	    .arg = "NETWORK",
+	    .group = G_RULE,
+	    .help = "Let the addresses of this network in without any login. "
+		    "It may not overlap with never, which goes first. "
+		    "Networks are put into the database where MTAs cut "
+		    "addresses: 10.0.0.0/8 as 256 networks /16, 192.0.2.64/26 "
+		    "as 64 addresses. FEATURE(drac) finds addresses only." },
 	{ .name = "allow_loopback",
 	    .type = &option_bool,
 	    .offset = FIELD(allow_loopback),
@@ -168,6 +197,16 @@ static const struct option_def defs[] = {
 	    .group = G_RULE,
 	    .help = "Logins from further new addresses within a second are "
 		    "not heeded." },
+	{ .name = "max_addresses_per_user",
+	    .type = &option_uint,
+	    .offset = FIELD(max_addresses_per_user),
+	    .dflt = "0",
+	    .max = RELAY_STORE_MAX,
+	    .group = G_RULE,
+	    .help = "A user who logs in from more addresses than this loses "
+		    "the one that was heard of longest ago: a password that "
+		    "many machines know opens few of them. An address belongs "
+		    "to who logged in from there last. 0: any number." },
 	{ .name = "state_dir",
 	    .type = &option_path,
 	    .offset = FIELD(state_dir),

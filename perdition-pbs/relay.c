@@ -48,6 +48,28 @@ drop(struct relay *r, const struct relay_key *k)
 	changed(r, &key, true);
 }
 
+static void
+report(struct relay *r, const struct relay_entry *e, enum relay_loss why)
+{
+	if (r->on_lost != NULL)
+		r->on_lost(
+		    r->on_lost_arg, e, relay_store_user(r->store, e), why);
+}
+
+static void
+lose(struct relay *r, const struct relay_entry *e, enum relay_loss why)
+{
+	report(r, e, why);
+	drop(r, &e->key);
+}
+
+static bool
+is_full(const struct relay *r, size_t more)
+{
+	return relay_store_count(r->store) + more > r->limits.max_entries &&
+	       relay_store_next(r->store)->expires != RELAY_FOREVER;
+}
+
 static int
 touch(struct relay *r, const struct relay_key *k, int64_t expires,
     struct slice user, int64_t now)
@@ -56,11 +78,11 @@ touch(struct relay *r, const struct relay_key *k, int64_t expires,
 	int ret;
 
 	if (relay_store_find(r->store, k) == NULL)
-		while (relay_store_count(r->store) >= r->limits.max_entries)
-			drop(r, &relay_store_next(r->store)->key);
+		while (is_full(r, 1))
+			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
 	ret = relay_store_touch(r->store, &e, user, now);
 	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
-		if (r->journal != NULL)
+		if (r->journal != NULL && expires != RELAY_FOREVER)
 			journal_touch(r->journal, &e, user);
 		changed(r, k, ret == RELAY_NEW);
 	}
@@ -109,6 +131,25 @@ flooded(struct relay *r, int64_t now)
 	return false;
 }
 
+/* k was let in for a user who may have too many by now. */
+static void
+limit_user(struct relay *r, const struct relay_key *k)
+{
+	const struct relay_entry *e, *old;
+
+	while (r->limits.max_per_user > 0 &&
+	       (e = relay_store_find(r->store, k)) != NULL &&
+	       (old = relay_store_oldest(r->store, e)) != NULL && old != e) {
+		/* A network is as new as the newest of the addresses in it: one
+		 * that is the oldest of all has lost them. */
+		if (!relay_key_is_net(&old->key) &&
+		    relay_store_addresses(r->store, e) <=
+			r->limits.max_per_user)
+			return;
+		lose(r, old, RELAY_LOST_ADDRESSES);
+	}
+}
+
 /* Whether e has a user, and another one. */
 static bool
 is_anothers(
@@ -133,7 +174,7 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 	enum relay_verdict verdict;
 	bool handed;
 
-	if (ev->kind == AUTH_CLOSE)
+	if (ev->kind == AUTH_CLOSE && !r->limits.from_logout)
 		return RELAY_KEPT;
 	if (n == 0)
 		return RELAY_NEVER;
@@ -144,6 +185,7 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 		return RELAY_FLOOD;
 	handed = is_anothers(r, e, ev->user);
 	verdict = touch_all(r, keys, n, expires, ev->user, now);
+	limit_user(r, &keys[0]);
 	return handed && verdict == RELAY_EXTENDED ? RELAY_HANDED : verdict;
 }
 
@@ -179,47 +221,63 @@ relay_remove(struct relay *r, const struct relay_key *k)
 	bool found = false;
 
 	for (size_t i = 0; i < n; i++) {
+		if (relay_rule_is_always(&r->rule, &keys[i]))
+			continue;
 		found = found || relay_store_find(r->store, &keys[i]) != NULL;
 		drop(r, &keys[i]);
 	}
 	return found;
 }
 
+static void
+add_always(struct relay *r, int64_t now)
+{
+	for (size_t i = 0; i < r->rule.always_n; i++)
+		touch(r, &r->rule.always[i], RELAY_FOREVER, SLICE(""), now);
+}
+
 size_t
 relay_purge(struct relay *r)
 {
-	size_t n = relay_store_count(r->store);
+	size_t was = relay_store_count(r->store);
 
 	relay_store_clear(r->store);
 	if (r->journal != NULL)
 		journal_purge(r->journal);
+	add_always(r, 0);
 	all_changed(r);
-	return n;
+	return was - relay_store_count(r->store);
 }
 
 size_t
-relay_expire(struct relay *r, int64_t now, size_t max,
-    void (*on_gone)(void *arg, const struct relay_entry *), void *arg)
+relay_expire(struct relay *r, int64_t now, size_t max)
 {
 	const struct relay_entry *e;
 	size_t n = 0;
 
 	while ((max == 0 || n < max) &&
 	       (e = relay_store_next(r->store)) != NULL && e->expires <= now) {
-		struct relay_entry gone = *e;
+		struct relay_key gone = e->key;
 
+		report(r, e, RELAY_LOST_TIME);
 		/* Not for the journal: who reads it drops what is dead. */
-		relay_store_remove(r->store, &gone.key);
-		changed(r, &gone.key, true);
-		if (on_gone != NULL)
-			on_gone(arg, &gone);
+		relay_store_remove(r->store, &gone);
+		changed(r, &gone, true);
 		n++;
 	}
 	return n;
 }
 
+static bool
+is_wrong(const struct relay *r, const struct relay_entry *e)
+{
+	return !relay_rule_allows(&r->rule, &e->key) ||
+	       (e->expires == RELAY_FOREVER &&
+		   !relay_rule_is_always(&r->rule, &e->key));
+}
+
 size_t
-relay_apply_rules(struct relay *r)
+relay_apply_rules(struct relay *r, int64_t now)
 {
 	size_t n = 0;
 
@@ -227,16 +285,28 @@ relay_apply_rules(struct relay *r)
 		const struct relay_entry *e = relay_store_at(r->store, i);
 
 		/* The last takes the place of one that goes: it was seen. */
-		if (!relay_rule_allows(&r->rule, &e->key)) {
-			drop(r, &e->key);
+		if (is_wrong(r, e)) {
+			lose(r, e, RELAY_LOST_RULES);
 			n++;
 		}
 	}
-	while (relay_store_count(r->store) > r->limits.max_entries) {
-		drop(r, &relay_store_next(r->store)->key);
+	while (relay_store_count(r->store) > 0 && is_full(r, 0)) {
+		lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
 		n++;
 	}
+	add_always(r, now);
 	return n;
+}
+
+const struct relay_entry *
+relay_find(const struct relay *r, const struct addr *client, int64_t now)
+{
+	struct relay_key k;
+
+	relay_key_make(&k, client, 32, 128);
+	if (client->scope != 0 || !relay_rule_allows(&r->rule, &k))
+		return NULL;
+	return relay_store_cover(r->store, &client->ip, now);
 }
 
 void
@@ -249,6 +319,8 @@ relay_shift(struct relay *r, int64_t delta)
 			const struct relay_entry *e =
 			    relay_store_at(r->store, i);
 
+			if (e->expires == RELAY_FOREVER)
+				continue;
 			journal_touch(
 			    r->journal, e, relay_store_user(r->store, e));
 		}

@@ -29,8 +29,10 @@ struct relay_event {
 	uint64_t session;  /* unique on the host that it is of; 0: not known */
 };
 
+/* What has to follow the store; the entry itself is to be had from there. */
 struct relay_sink {
-	/* k came, went or lives longer; urgent unless only the last. */
+	/* k came, went or lives longer; urgent unless only the last.  Also
+	 * for what may relay always, with expires RELAY_FOREVER. */
 	void (*changed)(void *arg, const struct relay_key *k, bool urgent);
 	void (*all_changed)(void *arg);
 	void *arg;
@@ -42,6 +44,16 @@ struct relay_limits {
 	unsigned int timeout;     /* seconds that a login opens for */
 	unsigned int max_entries; /* beyond, the soonest to expire goes */
 	unsigned int max_new_per_second; /* logins from new addresses */
+	unsigned int max_per_user; /* addresses; beyond, the oldest goes; 0: any
+				      number */
+	bool from_logout;          /* the end of a session opens as well */
+};
+
+enum relay_loss {           /* why an entry goes, if nobody has asked for it */
+	RELAY_LOST_TIME,    /* it is past its time */
+	RELAY_LOST_ENTRIES, /* max_entries */
+	RELAY_LOST_ADDRESSES, /* max_per_user */
+	RELAY_LOST_RULES      /* they have changed */
 };
 
 struct relay {
@@ -51,6 +63,10 @@ struct relay {
 	struct relay_limits limits;
 	struct relay_sink sinks[RELAY_SINKS_MAX]; /* of relay_attach() */
 	size_t sinks_n;
+	/* An entry is about to go; NULL: nobody wants to know. */
+	void (*on_lost)(void *arg, const struct relay_entry *,
+	    struct slice user, enum relay_loss);
+	void *on_lost_arg;
 	int64_t second; /* in which new_n were counted */
 	unsigned int new_n;
 };
@@ -59,7 +75,8 @@ enum relay_verdict {
 	RELAY_OPENED,   /* an address that was shut */
 	RELAY_EXTENDED, /* it was open, and is for longer */
 	RELAY_HANDED,   /* the same, but by another user than before */
-	RELAY_KEPT,     /* it was open for that long anyway */
+	RELAY_KEPT,     /* it was open for that long anyway, or a session
+			   ended that opens nothing */
 	RELAY_OLD,      /* the login is past its time: opens nothing */
 	RELAY_NEVER,    /* forbidden by the rules */
 	RELAY_FLOOD,    /* more new addresses a second than allowed */
@@ -71,8 +88,9 @@ enum relay_verdict {
 int relay_attach(struct relay *, const struct relay_sink *);
 
 /*
- * A login that worked, or a sign of life of its session.  Its time, if later
- * than now, counts as now.  AUTH_CLOSE opens nothing.
+ * A login that worked, a sign of life of its session, or the end of that.
+ * The time of the event, if later than now, counts as now.  AUTH_CLOSE is
+ * heeded only with from_logout.
  */
 enum relay_verdict relay_login(
     struct relay *, const struct relay_event *, int64_t now);
@@ -88,15 +106,20 @@ enum relay_verdict relay_insert(
 bool relay_remove(struct relay *, const struct relay_key *k);
 size_t relay_purge(struct relay *); /* how many */
 
-/*
- * Removes what is dead at now, at most max (0: all); on_gone, if not NULL,
- * is told of each.  Returns how many.
- */
-size_t relay_expire(struct relay *, int64_t now, size_t max,
-    void (*on_gone)(void *arg, const struct relay_entry *), void *arg);
+/* Removes what is dead at now, at most max (0: all).  How many. */
+size_t relay_expire(struct relay *, int64_t now, size_t max);
 
-/* Removes what the rules forbid by now; how many. */
-size_t relay_apply_rules(struct relay *);
+/* Removes what the rules forbid by now, and adds what may relay always.  How
+ * many were removed. */
+size_t relay_apply_rules(struct relay *, int64_t now);
+
+/*
+ * Whether a client may relay at now: the entry that says so, an address or a
+ * network, valid until the store changes; NULL: none does, or the rules
+ * forbid it, which comes first.
+ */
+const struct relay_entry *relay_find(
+    const struct relay *, const struct addr *client, int64_t now);
 
 /* The clock was set by delta seconds: entries keep the life they had left. */
 void relay_shift(struct relay *, int64_t delta);

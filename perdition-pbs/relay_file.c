@@ -198,6 +198,9 @@ take_items(void *arg, FILE *in)
 			*r->err = item.err;
 			return;
 		}
+		/* What may relay always is the configuration's business. */
+		if (item.e.expires >= RELAY_FOREVER && r->limit < RELAY_FOREVER)
+			continue;
 		if (item.e.expires > r->limit)
 			item.e.expires = r->limit;
 		if (relay_store_touch(r->store, &item.e, SLICE(""), r->now) ==
@@ -229,7 +232,7 @@ relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
 	if (q->op == RELAY_PURGE)
 		res->done = relay_purge(r);
 	if (q->op == RELAY_EXPIRE)
-		res->done = relay_expire(r, now, 0, NULL, NULL);
+		res->done = relay_expire(r, now, 0);
 	for (size_t i = 0; i < q->n; i++) {
 		if (q->op == RELAY_REMOVE) {
 			res->done += relay_remove(r, &q->keys[i]) ? 1 : 0;
@@ -260,15 +263,31 @@ load(const struct relay_file_config *c, const struct relay_request *q,
 
 	if (r->journal != NULL)
 		ret = journal_load(
-		    r->journal, r->store, 0, INT64_MAX / 2, &torn, err);
+		    r->journal, r->store, 0, RELAY_FOREVER - 1, &torn, err);
 	if (ret != 1)
 		return ret;
 	if (q->op == RELAY_PURGE) /* also of what cannot be read */
 		return 0;
 	if (relay_file_read(
-		c->path, c->prefix, r->store, 0, INT64_MAX / 2, err) == 0)
+		c->path, c->prefix, r->store, 0, RELAY_FOREVER, err) == 0)
 		return 0;
 	return q->op == RELAY_INSERT && err->code == ENOENT ? 0 : -1;
+}
+
+static void
+on_changed(void *arg, const struct relay_key *k, bool urgent)
+{
+	bool *differs = arg;
+
+	(void)k;
+	(void)urgent;
+	*differs = true;
+}
+
+static void
+on_all_changed(void *arg)
+{
+	on_changed(arg, NULL, true);
 }
 
 static int
@@ -276,8 +295,13 @@ change(const struct relay_file_config *c, const struct relay_request *q,
     struct relay *r, struct dbfile_builder **b, int64_t now,
     struct relay_result *res, struct err *err)
 {
+	bool differs = false;
+
 	if (load(c, q, r, err) == -1)
 		return -1;
+	relay_attach(
+	    r, &(struct relay_sink){ on_changed, on_all_changed, &differs });
+	relay_apply_rules(r, now);
 	relay_execute(r, q, now, res);
 	/* What expired is not in the journal's records: leave it out whole. */
 	if (r->journal != NULL &&
@@ -285,7 +309,7 @@ change(const struct relay_file_config *c, const struct relay_request *q,
 		    ? journal_snapshot(r->journal, r->store, err)
 		    : journal_flush(r->journal, r->store, err)) == -1)
 		return -1;
-	if (res->done == 0 && q->op != RELAY_PURGE)
+	if (!differs)
 		return 0;
 	return finish(b, c->prefix, r->store, (uid_t)-1, (gid_t)-1, NULL, err);
 }

@@ -27,7 +27,8 @@ int relay_file_write(const char *path, const char *prefix,
     struct err *);
 
 /*
- * Adds to store what path holds and is alive at now, none of it past limit.
+ * Adds to store what path holds and is alive at now, none of it past limit,
+ * and what may relay always only if limit is RELAY_FOREVER.
  * Records of perdition-pbs 2.2 are left out.  0, or -1 with err; its code is
  * EEXIST when the file holds something else's records: leave it alone.
  */

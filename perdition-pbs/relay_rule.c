@@ -10,6 +10,7 @@
 
 #include "common/banned.h"
 
+#define V4_BITS 96 /* of a mapped address, before its IPv4 part */
 #define MAPPED 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff
 
 /* No client connects from these: unspecified, multicast and reserved
@@ -67,6 +68,54 @@ relay_rule_allows(const struct relay_rule *r, const struct relay_key *k)
 	    any_overlaps(loopback, sizeof(loopback) / sizeof(loopback[0]), k))
 		return false;
 	return !any_overlaps(r->never, r->never_n, k);
+}
+
+bool
+relay_rule_is_always(const struct relay_rule *r, const struct relay_key *k)
+{
+	for (size_t i = 0; i < r->always_n; i++)
+		if (relay_key_eq(&r->always[i], k))
+			return true;
+	return false;
+}
+
+bool
+relay_rule_always_has(const struct relay_rule *r, const struct addr *a)
+{
+	for (size_t i = 0; i < r->always_n; i++) {
+		struct addr_net net = { .ip = r->always[i].ip,
+			.prefix = r->always[i].prefix };
+
+		if (addr_net_has(&net, a))
+			return true;
+	}
+	return false;
+}
+
+size_t
+relay_rule_split(const struct addr_net *net, struct relay_key *out)
+{
+	struct addr a = { .ip = net->ip };
+	bool v4 = addr_is_v4(&a) && net->prefix >= V4_BITS;
+	unsigned int step = v4 ? 8 : 16;
+	unsigned int least =
+	    v4 ? V4_BITS + RELAY_V4_MASK_MIN : RELAY_V6_MASK_MIN;
+	unsigned int to = (net->prefix + step - 1) / step * step;
+	unsigned int bits, octet;
+
+	to = to < least ? least : to;
+	bits = to - net->prefix;
+	if (bits > 8)
+		return 0;
+	for (unsigned int i = 0; out != NULL && i < 1u << bits; i++) {
+		memset(&out[i], 0, sizeof(out[i]));
+		out[i].ip = net->ip;
+		out[i].prefix = (uint8_t)to;
+		/* The bits in question end at an octet's border. */
+		octet = to / 8 - 1;
+		out[i].ip.s6_addr[octet] |= (uint8_t)i;
+	}
+	return (size_t)1 << bits;
 }
 
 size_t

@@ -5,7 +5,8 @@
  * A login always opens the full address, because most MTAs ask for nothing
  * else, and with a mask its network too.  Whatever the network would let in
  * beside a `never' address stays shut, and so does one that unrelated clients
- * share.  Knows nothing of time or storage.
+ * share.  And which may relay always, without any login.  Knows nothing of time
+ * or storage.
  */
 #ifndef PERDITION_PBS_RELAY_RULE_H
 #define PERDITION_PBS_RELAY_RULE_H
@@ -21,6 +22,8 @@
 struct relay_rule {
 	const struct addr_net *never; /* the administrator's; borrowed */
 	size_t never_n;
+	const struct relay_key *always; /* of relay_rule_split(); borrowed */
+	size_t always_n;
 	bool allow_loopback;
 	unsigned int v4_mask, v6_mask; /* of 32, of 128 (full: no network) */
 };
@@ -36,5 +39,21 @@ size_t relay_rule_keys(const struct relay_rule *, const struct addr *, bool all,
 
 /* Whether nothing that is never authorised lies in k. */
 bool relay_rule_allows(const struct relay_rule *, const struct relay_key *k);
+
+/* Whether k is one of the keys of always, and whether an address lies in one.
+ */
+bool relay_rule_is_always(const struct relay_rule *, const struct relay_key *k);
+bool relay_rule_always_has(const struct relay_rule *, const struct addr *);
+
+/*
+ * MTAs that cut what they look up at dots and colons find a network only at
+ * such a border, so one that may relay always becomes several of the next
+ * narrower border: 192.0.2.64/26 as 64 addresses, 10.0.0.0/8 as 256 /16.
+ * Returns how many keys, written to out unless that is NULL; 0: it would be
+ * more than RELAY_SPLIT_MAX (wider than /8 or /24, or 9 to 15 bits short of a
+ * border of IPv6, which is every 16).
+ */
+#define RELAY_SPLIT_MAX 256
+size_t relay_rule_split(const struct addr_net *, struct relay_key *out);
 
 #endif

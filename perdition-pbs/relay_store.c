@@ -30,7 +30,8 @@ struct relay_store {
 	struct hash_key hash;
 	struct relay_index index;
 	struct relay_names *names;
-	size_t n;            /* entries */
+	size_t n; /* entries */
+	size_t by_prefix[129];
 	struct chunks slots; /* struct slot; 1 ... n are in use */
 	struct chunks heap;  /* uint32_t: n numbers of slots, by expiry */
 };
@@ -88,6 +89,7 @@ void
 relay_store_clear(struct relay_store *s)
 {
 	s->n = 0;
+	memset(s->by_prefix, 0, sizeof(s->by_prefix));
 	relay_index_clear(&s->index);
 	relay_names_clear(s->names);
 	chunks_clear(&s->slots);
@@ -319,6 +321,7 @@ add(struct relay_store *s, const struct relay_entry *e, struct slice user,
 	}
 	heap_up(s, s->n, id);
 	s->n++;
+	s->by_prefix[e->key.prefix]++;
 	return RELAY_NEW;
 }
 
@@ -358,6 +361,7 @@ relay_store_remove(struct relay_store *s, const struct relay_key *k)
 	user_leave(s, id);
 	relay_index_remove(&s->index, id, hash);
 	s->n--;
+	s->by_prefix[k->prefix]--;
 	heap_remove(s, slot_at(s, id)->heap);
 	fill_gap(s, id);
 	chunks_trim(&s->slots, s->n + 1);
@@ -371,6 +375,30 @@ relay_store_find(const struct relay_store *s, const struct relay_key *k)
 	uint32_t id = find(s, k, hash_key_of(s, k));
 
 	return id == 0 ? NULL : &slot_at(s, id)->e;
+}
+
+const struct relay_entry *
+relay_store_cover(
+    const struct relay_store *s, const struct in6_addr *ip, int64_t now)
+{
+	/* An IPv4 address is in IPv4 networks only. */
+	unsigned int widest = IN6_IS_ADDR_V4MAPPED(ip) ? 96 : 0;
+	struct relay_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.ip = *ip;
+	for (unsigned int p = 128;; p--) {
+		const struct relay_entry *e;
+
+		if (p < 128)
+			k.ip.s6_addr[p / 8] &= (uint8_t)(0xff00u >> p % 8);
+		k.prefix = (uint8_t)p;
+		e = s->by_prefix[p] == 0 ? NULL : relay_store_find(s, &k);
+		if (e != NULL && e->expires > now)
+			return e;
+		if (p == widest)
+			return NULL;
+	}
 }
 
 const struct relay_entry *
@@ -410,8 +438,12 @@ relay_store_oldest(const struct relay_store *s, const struct relay_entry *e)
 void
 relay_store_shift(struct relay_store *s, int64_t delta)
 {
-	for (size_t i = 1; i <= s->n; i++)
-		slot_at(s, (uint32_t)i)->e.expires += delta;
+	for (size_t i = 1; i <= s->n; i++) {
+		int64_t *expires = &slot_at(s, (uint32_t)i)->e.expires;
+
+		if (*expires != RELAY_FOREVER)
+			*expires += delta;
+	}
 }
 
 void

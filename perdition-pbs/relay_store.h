@@ -19,6 +19,9 @@
 #include "common/slice.h"
 #include "perdition-pbs/relay_key.h"
 
+/* When what may relay always expires: 9999-12-31, which every MTA can read. */
+#define RELAY_FOREVER INT64_C(253402300799)
+
 #define RELAY_STORE_MAX 100000000u /* entries; positions fit 32 bits */
 
 struct relay_entry {
@@ -54,6 +57,13 @@ bool relay_store_remove(struct relay_store *, const struct relay_key *);
 const struct relay_entry *relay_store_find(
     const struct relay_store *, const struct relay_key *);
 
+/*
+ * The narrowest entry that is alive at now and holds ip, itself or a network;
+ * or NULL.  Valid until the store changes.
+ */
+const struct relay_entry *relay_store_cover(
+    const struct relay_store *, const struct in6_addr *ip, int64_t now);
+
 /* The entry that expires next, or NULL. */
 const struct relay_entry *relay_store_next(const struct relay_store *);
 
@@ -73,7 +83,8 @@ size_t relay_store_addresses(
 const struct relay_entry *relay_store_oldest(
     const struct relay_store *, const struct relay_entry *e);
 
-/* Adds delta seconds to every expiry: the clock was set.  O(n). */
+/* Adds delta seconds to every expiry but RELAY_FOREVER: the clock was set.
+ * O(n). */
 void relay_store_shift(struct relay_store *, int64_t delta);
 
 /* So many entries are going to come: a hint that makes them come faster. */

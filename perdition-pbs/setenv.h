@@ -21,8 +21,8 @@
  */
 bool setenv_client(struct addr *);
 
-/* Whether path holds a record for client that is alive at now; *err is set
- * when it cannot be told. */
+/* Whether client may relay always, or path holds a record for it that is alive
+ * at now; *err is set when it cannot be told. */
 bool setenv_may_relay(const char *path, const char *prefix,
     const struct relay_rule *, const struct addr *client, int64_t now,
     struct err *err);

@@ -141,7 +141,7 @@ list(const struct pbs_config *c, const struct relay_key *keys, size_t n,
 	struct err err = { 0 };
 
 	if (relay_file_read(
-		c->db_path, c->prefix, s, now, INT64_MAX / 2, &err) == -1)
+		c->db_path, c->prefix, s, now, RELAY_FOREVER, &err) == -1)
 		return fail(&err);
 	count = relay_store_count(s);
 	all = calloc(count + 1, sizeof(*all));

@@ -80,6 +80,10 @@ def statuses():
         said = run("-f", conf, status=78).stderr
         for word in ("never", "regex", "socket_mode"):
             check(word in said, "%s: %s" % (word, said))
+        for net in ("0.0.0.0/0", "127.0.0.0/8", "192.0.2.0/23", "nowhere"):
+            said = run(*none, "--never=192.0.2.7", "--always=" + net,
+                       "--dump_config", status=78).stderr
+            check("always: " + net in said, net + ": " + said)
         run("-f", os.path.join(d, "none"), status=66)
         run("--no_such_option", status=64)
         run(*none, "--mode", "what", status=64)

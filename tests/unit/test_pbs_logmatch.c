@@ -84,6 +84,9 @@ END_TEST
 
 /* --- lines --------------------------------------------------------------- */
 
+#define CLOSE                                                                  \
+	"Closing session: 203.0.113.77:999->198.51.100.1:143 "                 \
+	"authorisation_id=NONE "
 #define BARE_NUL "\"b\0b\""
 
 static const struct {
@@ -143,6 +146,17 @@ static const struct {
 	    0 },
 	{ SLICE(ISO "mx perdition.imap4[12]: message repeated 2 times: [ ]"),
 	    0 },
+	/* The end of a session that a login began, and of one without. */
+	{ SLICE(ISO "mx perdition.imap4[12]: " CLOSE "authentication_id="
+		    "\"bob\" received=1 sent=2"),
+	    1 },
+	{ SLICE(ISO "mx perdition.imap4[12]: " CLOSE "authentication_id="
+		    "NONE received=0 sent=0"),
+	    -1 },
+	{ SLICE(ISO "mx perdition.imap4[12]: Closing NULL session: "
+		    "203.0.113.77:999->198.51.100.1:143 authorisation_id=NONE "
+		    "authentication_id=NONE received=0 sent=0"),
+	    0 },
 	{ SLICE(ISO "mx perdition.imap4[12]: Connect: "
 		    "203.0.113.77:999->198.51.100.1:143"),
 	    0 },
@@ -167,6 +181,9 @@ START_TEST(matching)
 		ck_assert(slice_eq(
 		    slice_make(login.user, login.user_len), SLICE("bob")));
 		ck_assert_int_le(login.when, ISO_TIME);
+		ck_assert_int_eq(login.kind == AUTH_CLOSE,
+		    memmem(lines[_i].line.p, lines[_i].line.n, "Closing", 7) !=
+			NULL);
 	}
 	logmatch_destroy(&m);
 	ck_assert_ptr_null(m);

@@ -400,7 +400,9 @@ make(struct seen *seen)
 	return (struct relay){
 		.store = relay_store_create(),
 		.rule = { .v4_mask = 32, .v6_mask = 64 },
-		.limits = { 100, 4, 3 },
+		.limits = { .timeout = 100,
+		    .max_entries = 4,
+		    .max_new_per_second = 3 },
 		.sinks = { { saw_change, saw_all, seen } },
 		.sinks_n = 1,
 	};
@@ -444,9 +446,9 @@ START_TEST(logins)
 	a = ip("192.0.2.2");
 	ck_assert_int_eq(login(&r, &a, 900, 1000), RELAY_OLD);
 	ck_assert_int_eq(login(&r, &a, 901, 1000), RELAY_OPENED);
-	ck_assert_uint_eq(relay_expire(&r, 1001, 0, NULL, NULL), 1);
-	ck_assert_uint_eq(relay_expire(&r, 1101, 0, NULL, NULL), 0);
-	ck_assert_uint_eq(relay_expire(&r, 1102, 0, NULL, NULL), 1);
+	ck_assert_uint_eq(relay_expire(&r, 1001, 0), 1);
+	ck_assert_uint_eq(relay_expire(&r, 1101, 0), 0);
+	ck_assert_uint_eq(relay_expire(&r, 1102, 0), 1);
 	ck_assert_uint_eq(relay_store_count(r.store), 0);
 	relay_store_destroy(&r.store);
 }
@@ -499,6 +501,204 @@ START_TEST(bounds)
 }
 END_TEST
 
+static void
+saw_loss(void *arg, const struct relay_entry *e, struct slice user,
+    enum relay_loss why)
+{
+	char *log = arg, text[RELAY_TEXT_MAX];
+	size_t n = strlen(log);
+
+	relay_key_write(&e->key, text);
+	snprintf(log + n, 400 - n, "%s %.*s %d, ", text, (int)user.n,
+	    user.n == 0 ? "" : user.p, (int)why);
+}
+
+START_TEST(user_limit)
+{
+	static const struct {
+		const char *user, *client;
+	} steps[] = {
+		{ "ann", "192.0.2.1" },
+		{ "ann", "192.0.2.2" },
+		{ "bob", "192.0.2.3" },
+		{ "ann", "192.0.2.1" }, /* so .2 is the oldest */
+		{ "bob", "192.0.2.4" },
+		{ "ann", "192.0.2.4" }, /* which is bob's no more */
+		{ "bob", "192.0.2.5" },
+		{ "ann", "192.0.2.4" },
+		/* Two of one network, which stays until both are gone. */
+		{ "eve", "2001:db8::1" },
+		{ "eve", "2001:db8::2" },
+		{ "eve", "2001:db8::3" },
+		{ "eve", "192.0.2.8" },
+		{ "eve", "192.0.2.9" },
+		{ "", "192.0.2.10" },
+		{ "", "192.0.2.11" },
+		{ "", "192.0.2.12" },
+	};
+	struct seen seen;
+	struct relay r = make(&seen);
+	char lost[400] = "";
+
+	r.limits = (struct relay_limits){ 100, 99, 99, 2, false };
+	r.on_lost = saw_loss;
+	r.on_lost_arg = lost;
+	for (int i = 0; i < COUNT(steps); i++) {
+		struct addr a = ip(steps[i].client);
+
+		ck_assert_int_ne(
+		    login_as(&r, steps[i].user, &a, i, i), RELAY_NEVER);
+		ck_assert_ptr_nonnull(relay_find(&r, &a, i));
+	}
+	ck_assert_str_eq(lost, "192.0.2.2 ann 2, 2001:db8::1 eve 2, "
+			       "2001:db8::2 eve 2, 2001:db8::3 eve 2, "
+			       "2001:db8::/64 eve 2, ");
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+/* From the end of the session, if that is heard of, or told to others. */
+START_TEST(logout)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct relay_event ev = { .client = ip("192.0.2.1"), .when = 1000 };
+
+	ck_assert_int_eq(relay_login(&r, &ev, 1000), RELAY_OPENED);
+	ev =
+	    (struct relay_event){ AUTH_CLOSE, ev.client, { NULL, 0 }, 1050, 1 };
+	ck_assert_int_eq(relay_login(&r, &ev, 1050), RELAY_KEPT);
+	ck_assert_int_eq(relay_store_next(r.store)->expires, 1100);
+	r.limits.from_logout = true;
+	ck_assert_int_eq(relay_login(&r, &ev, 1050), RELAY_EXTENDED);
+	ck_assert_int_eq(relay_store_next(r.store)->expires, 1150);
+	ev.kind = AUTH_RELOG;
+	ev.when = 1070;
+	ck_assert_int_eq(relay_login(&r, &ev, 1070), RELAY_EXTENDED);
+	ck_assert_uint_eq(relay_expire(&r, 1170, 0), 1);
+	/* Longer than anything was heard of it. */
+	ev.kind = AUTH_CLOSE;
+	ev.when = 2000;
+	ck_assert_int_eq(relay_login(&r, &ev, 2000), RELAY_OPENED);
+	/* One that is told of late opens no longer than it should. */
+	ev.client = ip("192.0.2.2");
+	ck_assert_int_eq(relay_login(&r, &ev, 2100), RELAY_OLD);
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+static const struct {
+	const char *net;
+	size_t n;
+	const char *first, *last;
+} splits[] = {
+	{ "10.0.0.0/8", 256, "10.0.0.0/16", "10.255.0.0/16" },
+	{ "172.16.0.0/12", 16, "172.16.0.0/16", "172.31.0.0/16" },
+	{ "192.0.0.0/16", 1, "192.0.0.0/16", "192.0.0.0/16" },
+	{ "192.0.2.0/23", 2, "192.0.2.0/24", "192.0.3.0/24" },
+	{ "192.0.2.0/24", 1, "192.0.2.0/24", "192.0.2.0/24" },
+	{ "192.0.2.64/26", 64, "192.0.2.64", "192.0.2.127" },
+	{ "192.0.2.1", 1, "192.0.2.1", "192.0.2.1" },
+	{ "10.0.0.0/7", 0, NULL, NULL },
+	{ "0.0.0.0/0", 0, NULL, NULL },
+	{ "2001:d00::/24", 256, "2001:d00::/32", "2001:dff::/32" },
+	{ "2001:db8::/32", 1, "2001:db8::/32", "2001:db8::/32" },
+	{ "2001:db8:4::/46", 4, "2001:db8:4::/48", "2001:db8:7::/48" },
+	{ "2001:db8:0:8000::/50", 0, NULL, NULL },
+	{ "2001:db8::80/121", 128, "2001:db8::80", "2001:db8::ff" },
+	{ "::/0", 0, NULL, NULL },
+};
+
+START_TEST(splitting)
+{
+	struct relay_key keys[RELAY_SPLIT_MAX], want;
+	struct addr_net net;
+	size_t n = splits[_i].n;
+
+	ck_assert_int_eq(addr_net_parse(slice_str(splits[_i].net), &net), 0);
+	ck_assert_uint_eq(relay_rule_split(&net, NULL), n);
+	if (n == 0)
+		return;
+	ck_assert_uint_eq(relay_rule_split(&net, keys), n);
+	want = key(splits[_i].first);
+	ck_assert(relay_key_eq(&keys[0], &want));
+	want = key(splits[_i].last);
+	ck_assert(relay_key_eq(&keys[n - 1], &want));
+}
+END_TEST
+
+START_TEST(always)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct relay_key keys[] = { key("192.0.2.0/24"), key("2001:db8::1") };
+	struct addr in = ip("192.0.2.7"), out = ip("198.51.100.1");
+	struct addr v6 = ip("2001:db8::1");
+	struct addr_net net;
+
+	r.rule.always = keys;
+	r.rule.always_n = 2;
+	ck_assert_uint_eq(relay_apply_rules(&r, 1000), 0);
+	ck_assert_uint_eq(seen.urgent, 2);
+	ck_assert_ptr_nonnull(relay_find(&r, &in, 1000));
+	ck_assert_ptr_nonnull(relay_find(&r, &v6, RELAY_FOREVER - 1));
+	ck_assert_ptr_null(relay_find(&r, &out, 1000));
+	/* Neither time nor clock, nor any tool, nor too many others. */
+	relay_shift(&r, -86400);
+	ck_assert_uint_eq(relay_expire(&r, INT64_C(1) << 34, 0), 0);
+	ck_assert(!relay_remove(&r, &keys[0]));
+	ck_assert_uint_eq(relay_purge(&r), 0);
+	for (int i = 0; i < 5; i++) {
+		out.ip.s6_addr[15]++;
+		ck_assert_int_eq(
+		    login(&r, &out, 1000 + i, 1000 + i), RELAY_OPENED);
+	}
+	ck_assert_uint_eq(relay_store_count(r.store), 4);
+	ck_assert_ptr_nonnull(relay_find(&r, &in, 1000));
+	ck_assert_int_eq(login(&r, &v6, 1005, 1005), RELAY_KEPT);
+	ck_assert_int_eq(login(&r, &in, 1005, 1005), RELAY_OPENED);
+	/* never goes first, and what is gone from the rules goes. */
+	ck_assert_int_eq(addr_net_parse(SLICE("192.0.2.7"), &net), 0);
+	r.rule.never = &net;
+	r.rule.never_n = 1;
+	ck_assert_ptr_null(relay_find(&r, &in, 1005));
+	r.rule.always_n = 0;
+	relay_apply_rules(&r, 1005);
+	ck_assert_ptr_null(relay_find(&r, &in, 1005));
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+/* The narrowest that is alive. */
+START_TEST(covering)
+{
+	struct relay_store *s = relay_store_create();
+	const char *const nets[] = { "2001:db8::/32", "2001:db8::/61",
+		"2001:db8::7", "192.0.0.0/16", "192.0.2.0/26" };
+	struct addr a = ip("2001:db8::7");
+
+	for (int i = 0; i < COUNT(nets); i++) {
+		struct relay_entry e = { .key = key(nets[i]),
+			.expires = 100 - 10 * i };
+
+		relay_store_touch(s, &e, SLICE(""), 0);
+	}
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 128);
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 80)->key.prefix, 61);
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 90)->key.prefix, 32);
+	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 100));
+	a = ip("2001:db8:0:8::");
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 32);
+	a = ip("192.0.2.64");
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 96 + 16);
+	a = ip("192.0.2.63");
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 96 + 26);
+	a = ip("192.1.2.63");
+	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 0));
+	relay_store_destroy(&s);
+}
+END_TEST
+
 START_TEST(requests)
 {
 	struct seen seen;
@@ -539,11 +739,11 @@ START_TEST(new_rules)
 
 	login(&r, &a, 1000, 1000);
 	login(&r, &b, 1000, 1000);
-	ck_assert_uint_eq(relay_apply_rules(&r), 0);
+	ck_assert_uint_eq(relay_apply_rules(&r, 1000), 0);
 	ck_assert_int_eq(addr_net_parse(SLICE("2001:db8::1"), &net), 0);
 	r.rule.never = &net;
 	r.rule.never_n = 1;
-	ck_assert_uint_eq(relay_apply_rules(&r), 2);
+	ck_assert_uint_eq(relay_apply_rules(&r, 1000), 2);
 	ck_assert_uint_eq(relay_store_count(r.store), 1);
 	relay_shift(&r, -500);
 	ck_assert_int_eq(relay_store_next(r.store)->expires, 600);
@@ -565,6 +765,11 @@ main(void)
 	tcase_add_test(t, logins);
 	tcase_add_test(t, users);
 	tcase_add_test(t, bounds);
+	tcase_add_test(t, user_limit);
+	tcase_add_test(t, logout);
+	tcase_add_loop_test(t, splitting, 0, COUNT(splits));
+	tcase_add_test(t, always);
+	tcase_add_test(t, covering);
 	tcase_add_test(t, requests);
 	tcase_add_test(t, new_rules);
 	return check_run("relay", t);
