@@ -41,6 +41,7 @@ struct sql_client {
 	MYSQL_STMT *stmt;
 	char where[SQL_WHERE_MAX]; /* for messages */
 	unsigned int columns;
+	unsigned long length[SQL_PARAMS_MAX]; /* read at each execution */
 	MYSQL_BIND result[SQL_COLUMNS];
 	struct column column[SQL_COLUMNS];
 };
@@ -283,19 +284,18 @@ static bool
 bind_values(struct sql_client *c, const struct sql_statement *st,
     const struct popmap_query *q)
 {
-	MYSQL_BIND bind[SQL_PARAMS_MAX];
-	unsigned long length[SQL_PARAMS_MAX];
+	MYSQL_BIND bind[SQL_PARAMS_MAX]; /* is copied */
 
 	memset(bind, 0, sizeof(bind));
 	for (size_t i = 0; i < st->params; i++) {
 		struct slice value = sql_param_value(st->param[i], q);
 
-		length[i] = value.n;
+		c->length[i] = value.n;
 		bind[i].buffer_type = MYSQL_TYPE_STRING;
 		/* Not const there, and not changed. */
 		bind[i].buffer = (void *)(uintptr_t)value.p;
 		bind[i].buffer_length = value.n;
-		bind[i].length = &length[i];
+		bind[i].length = &c->length[i];
 	}
 	return mysql_stmt_bind_param(c->stmt, bind) == 0;
 }
