@@ -13,9 +13,16 @@ dnl
 dnl   define(`confRELAY_AUTHORIZATION_DB', `/var/lib/perdition-pbs/relay')
 dnl
 dnl FEATURE(`drac') is stock Sendmail: a map of bare addresses, asked only for
-dnl recipients that need relaying.  Its -o makes a missing database mean that
+dnl recipients that need relaying.  An -o makes a missing database mean that
 dnl nobody is authorised; without it Sendmail would answer 451 to every
 dnl recipient, local ones too.
+dnl
+dnl The database is looked into twice before a client is refused: when
+dnl perdition-pbs puts a new file in the old one's place just while Sendmail
+dnl opens it, Sendmail takes it for missing.
 ifdef(`confRELAY_AUTHORIZATION_DB', `',
 `define(`confRELAY_AUTHORIZATION_DB', `/etc/mail/popauth')')dnl
-FEATURE(`drac', `hash -o 'confRELAY_AUTHORIZATION_DB)dnl
+LOCAL_CONFIG
+Kpbs_once hash -o confRELAY_AUTHORIZATION_DB
+Kpbs_again hash -o confRELAY_AUTHORIZATION_DB
+FEATURE(`drac', `sequence pbs_once pbs_again')dnl

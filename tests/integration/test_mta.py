@@ -1,89 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The four MTAs side by side on one database, each by the files of mta-glue as
-they are: who has logged in relays, for a while, and nobody else does; mail for
-this host passes whatever happens."""
+"""The four MTAs side by side on one database: who has logged in relays, for a
+while, and nobody else does; mail for this host passes whatever happens."""
 
-import time
-
-import pair
 from addresses import CLIENTS4, CLIENTS6
-from exim import Exim
-from harness import TOP, free_port, wait_for
-from lineclient import relays
-from machine import Machine
-from pairtest import FRONT, PairTestCase
-from postfix import Postfix
-from qmail import Qmail
+from harness import wait_for
+from mtatest import FRONT, FRONT6, MtaTestCase
+from pair import Pbs
 
-GLUE = TOP / "mta-glue"
-FRONT6 = "::1"
 TIMEOUT = 4
-
-
-def glue(mta, name):
-    return (GLUE / mta / name).read_text()
-
-
-class MtaTestCase(PairTestCase):
-    """self.ways: {what an MTA asks in which way: its port}."""
-
-    def setUp(self):
-        super().setUp()
-        self.ways = {}
-
-    def start_machine(self, *names):
-        """One on which perdition-pbs seems to be set up as the guides say."""
-        self.machine = self.start(Machine(self.dir / "machine", *names))
-        self.machine.bind(self.pbs.dir, "/var/lib/perdition-pbs")
-
-    def port(self, way):
-        return self.ways.setdefault(way, free_port(FRONT, FRONT6))
-
-    def start_all(self):
-        self.start_sendmail(ipv6=True)
-        self.ways["sendmail drac"] = self.smtp_port
-        self.postfix = self.start(Postfix(
-            self.machine, self.port("postfix hash"),
-            glue("postfix", "relay-file.cf")))
-        self.start(Exim(self.machine, self.port("exim dbm"),
-                        glue("exim", "relay-file")
-                        + glue("exim", "localmacros")))
-        self.start(Qmail(self.dir / "qmail", pair.program("perdition-pbs"),
-                         self.pbs.db, self.port("qmail setenv"),
-                         pair.sanitizer_env(self.reports)))
-
-    def answers(self, source, recipient="someone@example.net", ways=None):
-        """{way: the answer to RCPT TO}"""
-        host = FRONT6 if ":" in source else FRONT
-        return {way: relays(host, self.ways[way], source, recipient)
-                for way in ways or self.ways
-                if host == FRONT or not way.startswith("qmail")}
-
-    def assert_relay(self, *sources, ways=None):
-        for source in sources:
-            for way, answer in self.answers(source, ways=ways).items():
-                self.assertRegex(answer, "^250 ", f"{way} for {source}")
-
-    def assert_no_relay(self, *sources, ways=None):
-        for source in sources:
-            for way, answer in self.answers(source, ways=ways).items():
-                self.assertRegex(answer, "^55[034] ", f"{way} for {source}")
-
-    def assert_local(self, *sources):
-        for source in sources:
-            for way, answer in self.answers(
-                    source, "postmaster@mx.test").items():
-                self.assertRegex(answer, "^250 ", f"{way} for {source}")
-
-    def log_in(self, *sources):
-        for source in sources:
-            host = FRONT6 if ":" in source else FRONT
-            self.imap("alice", source, host=host).close()
-
-    def wait_over(self, when):
-        """Until the clock is past when, seconds since the epoch."""
-        wait_for("its time is over", lambda: time.time() > when)
-
 
 # Who does not look at a record's time has it taken out: by perdition-pbs, or
 # while that is down by "perdition-pbs --mode expire", from cron.
@@ -94,7 +18,6 @@ class SideBySide(MtaTestCase):
     def test_life_of_an_entry(self):
         self.start_dovecots(messages=False)
         self.start_pair(pbs_values={"timeout": TIMEOUT}, hosts=(FRONT, FRONT6))
-        self.start_machine("postfix", "exim")
         self.start_all()
         (once, again), stranger = CLIENTS4[:2], CLIENTS4[2]
         six, stranger6 = CLIENTS6[0], "2001:db8:7::1"
@@ -136,7 +59,6 @@ class SideBySide(MtaTestCase):
     def test_perdition_pbs_is_gone(self):
         self.start_dovecots(messages=False)
         self.start_pair(pbs_values={"timeout": TIMEOUT}, hosts=(FRONT, FRONT6))
-        self.start_machine("postfix", "exim")
         self.start_all()
         four, six = CLIENTS4[0], CLIENTS6[0]
         self.log_in(four, six)
@@ -153,8 +75,7 @@ class SideBySide(MtaTestCase):
 
     def test_no_database(self):
         """Nobody relays, and mail for this host passes."""
-        self.pbs = pair.Pbs(self)
-        self.start_machine("postfix", "exim")
+        self.pbs = Pbs(self)
         self.start_all()
         self.assert_local(CLIENTS4[0], CLIENTS6[0])
         for way, answer in self.answers(CLIENTS4[0]).items():

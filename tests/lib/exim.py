@@ -56,4 +56,4 @@ class Exim(Daemon):
 
     def _answers(self):
         with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
-            return smtp.command("QUIT").startswith(b"221")
+            return smtp.quit().startswith(b"221")

@@ -31,6 +31,8 @@ cp dynamicmaps.cf "$etc"
 cp main.cf.debian "$etc/main.cf"
 cat >>"$etc/main.cf"
 sed "s/^smtp  *inet /$port inet /" master.cf.dist >"$etc/master.cf"
+# Postfix waits a while before it trusts a file that was written just now.
+touch -d '-1 hour' "$etc/main.cf" "$etc/master.cf"
 cd "$queue"
 mkdir -p {" ".join(QUEUE)} pid public maildrop
 chown postfix {" ".join(QUEUE)} public maildrop
@@ -67,4 +69,4 @@ class Postfix(Daemon):
 
     def _answers(self):
         with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
-            return smtp.command("QUIT").startswith(b"221")
+            return smtp.quit().startswith(b"221")

@@ -34,4 +34,4 @@ class Qmail(Daemon):
 
     def _answers(self):
         with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
-            return smtp.command("QUIT").startswith(b"221")
+            return smtp.quit().startswith(b"221")

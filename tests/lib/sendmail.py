@@ -26,9 +26,11 @@ def _directory_is_safe(path):
 
 
 class Sendmail(Daemon):
-    """db: the database with its .db; port on 127.0.0.1 (and ::1)."""
+    """db: the database with its .db; port on 127.0.0.1 (and ::1); snippet:
+    the file of mta-glue that its configuration includes."""
 
-    def __init__(self, folder, db, port, ipv6=False, glue=GLUE):
+    def __init__(self, folder, db, port, ipv6=False,
+                 snippet="relay-authorization.m4"):
         self.dir = pathlib.Path(folder)
         self.port, self.ipv6 = port, ipv6
         self.fs = unpack("sendmail")
@@ -40,7 +42,7 @@ class Sendmail(Daemon):
         self.cf = self.dir / "sendmail.cf"
         self.env = {"LD_LIBRARY_PATH": ":".join(
             str(p) for p in (self.fs / "usr/lib").glob("*-linux-gnu"))}
-        self._write_files(pathlib.Path(db), glue)
+        self._write_files(pathlib.Path(db), GLUE / snippet)
         program = self.fs / "usr/libexec/sendmail/sendmail"
         subprocess.run([*self._own_names(), program, "-bi", "-C", self.cf],
                        check=True, env={**os.environ, **self.env},
@@ -50,7 +52,7 @@ class Sendmail(Daemon):
                          env=self.env, prefix=self._own_names(),
                          deadline=DEADLINE if self._own_names() else 150)
 
-    def _write_files(self, db, glue):
+    def _write_files(self, db, snippet):
         for name, text in (("service.switch", "hosts\tfiles\naliases\tfiles\n"),
                            ("aliases", "postmaster: nobody\n"),
                            ("helpfile", ""),
@@ -64,7 +66,7 @@ class Sendmail(Daemon):
             path.write_text(text)
             path.chmod(0o644)
         values = {
-            "DIR": self.dir, "DB": db.with_suffix(""), "GLUE": glue,
+            "DIR": self.dir, "DB": db.with_suffix(""), "SNIPPET": snippet,
             "PORT": self.port,
             # Only for a scratch directory below /tmp; an administrator's
             # database lies in a directory that nobody else may write to.
@@ -103,7 +105,7 @@ class Sendmail(Daemon):
 
     def _answers(self):
         with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
-            return smtp.command("QUIT").startswith(b"221")
+            return smtp.quit().startswith(b"221")
 
 
 def _works(argv):
