@@ -57,7 +57,7 @@ struct post {
 	uint64_t since_ms; /* of the child's start */
 	unsigned int quick_deaths;
 	unsigned int failed_starts; /* since it was ready */
-	char why[512]; /* of CONTROL_FAILED */
+	char why[512];              /* of CONTROL_FAILED */
 };
 
 struct generation {
