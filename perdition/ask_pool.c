@@ -26,6 +26,14 @@
 #define PAUSE_MS 500
 /* How long the killed may take to be gone. */
 #define REAP_MS 10
+/* Requests at a process: the one that it serves, and the next. */
+#define AT_ONCE 2
+/* Who is slower gains nothing from the next request's being there. */
+#define QUICK_MS 2
+/* Who takes so long with one has the next one taken back: it may never end. */
+#define STUCK_MS 20
+/* Of the weights of the moving average of how long requests take. */
+#define SHARES 16
 
 struct waiting {
 	struct waiting *next;
@@ -50,7 +58,9 @@ struct process {
 	pid_t pid;
 	uint64_t until; /* BUSY, STARTING: then it is killed; ENDING: then it is
 			 * looked for */
-	struct waiting *request; /* BUSY; NULL: it was given up */
+	uint64_t since; /* BUSY: with the first of its requests */
+	unsigned int sent;                /* requests it has not answered */
+	struct waiting *request[AT_ONCE]; /* those; NULL: it was given up */
 };
 
 struct ask_pool {
@@ -58,6 +68,7 @@ struct ask_pool {
 	void *state; /* where whoever asks serves */
 	bool opened;
 	bool failing;
+	uint64_t took; /* ms / SHARES, on average, for a request */
 	uint64_t pause_until;
 	char why[256]; /* the last start that failed */
 	struct waiting *head, **tail;
@@ -94,6 +105,20 @@ dequeue(struct ask_pool *p)
 	return r;
 }
 
+/* To those that wait, in front of all that were asked for later. */
+static void
+put_back(struct ask_pool *p, struct waiting *r)
+{
+	struct waiting **at = &p->head;
+
+	while (*at != NULL && (*at)->until < r->until)
+		at = &(*at)->next;
+	r->next = *at;
+	*at = r;
+	if (r->next == NULL)
+		p->tail = &r->next;
+}
+
 /* --- processes ---------------------------------------------------------- */
 
 static void
@@ -104,6 +129,32 @@ process_reap(struct process *c, uint64_t now)
 	c->until = now + REAP_MS;
 	if (got == c->pid || (got == -1 && errno == ECHILD))
 		c->state = PROCESS_NONE;
+}
+
+/* The first of its requests is done with; NULL when nobody wants it. */
+static struct waiting *
+next_request(struct process *c, uint64_t now)
+{
+	struct waiting *r = c->request[0];
+
+	c->sent--;
+	memmove(
+	    &c->request[0], &c->request[1], c->sent * sizeof(c->request[0]));
+	c->state = c->sent == 0 ? PROCESS_IDLE : PROCESS_BUSY;
+	c->since = now;
+	c->until = now + c->pool->set.limit_ms;
+	return r;
+}
+
+/* Those behind the first are to be served by others. */
+static void
+take_back(struct process *c)
+{
+	for (unsigned int i = 1; i < c->sent; i++) {
+		if (c->request[i] != NULL)
+			put_back(c->pool, c->request[i]);
+		c->request[i] = NULL;
+	}
 }
 
 /* Nothing comes from it any more. */
@@ -122,10 +173,11 @@ static void
 process_lost(struct process *c, const char *why, uint64_t now)
 {
 	struct ask_pool *p = c->pool;
-	struct waiting *r = c->request;
+	struct waiting *r = c->sent == 0 ? NULL : c->request[0];
 	bool starting = c->state == PROCESS_STARTING;
 
-	c->request = NULL;
+	take_back(c);
+	c->sent = 0;
 	process_end(c, now);
 	log_event(LOG_WARNING, "lookup-helper-lost",
 	    LOG_STR("map", p->set.ops->name), LOG_STR("why", why));
@@ -159,12 +211,13 @@ take_start(struct process *c, struct slice packet, uint64_t now)
 static void
 take_reply(struct process *c, struct slice packet, uint64_t now)
 {
-	struct waiting *r = c->request;
+	struct ask_pool *p = c->pool;
+	struct waiting *r;
 
-	c->request = NULL;
-	c->state = PROCESS_IDLE;
+	p->took = p->took - p->took / SHARES + (now - c->since);
+	r = next_request(c, now);
 	if (r != NULL)
-		finish(c->pool, r, packet, NULL, now);
+		finish(p, r, packet, NULL, now);
 }
 
 static void
@@ -176,11 +229,15 @@ process_ready(struct watch *w, uint64_t now)
 
 	if (n == -1 && errno == EAGAIN)
 		return;
+	/* When it ended with a request unread, that is told before what it had
+	 * answered. */
+	if (n == 0)
+		n = msg_recv(w->fd, p->packet, MSG_MAX);
 	if (n <= 0)
 		process_lost(c, "its process ended", now);
 	else if (c->state == PROCESS_STARTING)
 		take_start(c, slice_make(p->packet, (size_t)n), now);
-	else
+	else if (c->sent > 0)
 		take_reply(c, slice_make(p->packet, (size_t)n), now);
 	pump(p, now);
 }
@@ -195,7 +252,7 @@ process_start(struct ask_pool *p, struct process *c, uint64_t now)
 		return -1;
 	c->watch.fd = fd;
 	c->state = PROCESS_STARTING;
-	c->request = NULL;
+	c->sent = 0;
 	c->until = now + (p->set.limit_ms > START_WAIT_MS ? p->set.limit_ms
 							  : START_WAIT_MS);
 	if (epoll_ctl(p->set.epoll, EPOLL_CTL_ADD, fd, &ev) == 0)
@@ -228,16 +285,48 @@ find(struct ask_pool *p, enum process_state state)
 	return has(p, state) ? &p->process[index_of(p, state)] : NULL;
 }
 
-static void
+/* All are busy: the one at which the next request waits least, if that is
+ * worth it. */
+static struct process *
+find_second(struct ask_pool *p, uint64_t now)
+{
+	struct process *best = NULL;
+
+	if (p->took >= QUICK_MS * SHARES)
+		return NULL;
+	for (unsigned int i = 0; i < p->set.processes; i++) {
+		struct process *c = &p->process[i];
+
+		if (c->state != PROCESS_BUSY)
+			return NULL;
+		if (c->sent < AT_ONCE && now < c->since + STUCK_MS &&
+		    (best == NULL || c->since < best->since))
+			best = c;
+	}
+	return best;
+}
+
+/* False when c took it not, and is busy with another. */
+static bool
 hand_over(struct ask_pool *p, struct process *c, uint64_t now)
 {
 	struct waiting *r = dequeue(p);
 
-	c->state = PROCESS_BUSY;
-	c->request = r;
-	c->until = now + p->set.limit_ms;
-	if (msg_send(c->watch.fd, slice_make(r->bytes, r->n)) == -1)
-		process_lost(c, strerror(errno), now);
+	if (c->state == PROCESS_IDLE) {
+		c->state = PROCESS_BUSY;
+		c->since = now;
+		c->until = now + p->set.limit_ms;
+	}
+	c->request[c->sent++] = r;
+	if (msg_send(c->watch.fd, slice_make(r->bytes, r->n)) == 0)
+		return true;
+	if (c->sent > 1) {
+		c->sent--;
+		put_back(p, r);
+		return false;
+	}
+	process_lost(c, strerror(errno), now);
+	return true;
 }
 
 /* No process is alive and none may be started yet. */
@@ -282,8 +371,13 @@ pump(struct ask_pool *p, uint64_t now)
 {
 	struct process *c;
 
-	while (p->head != NULL && (c = find(p, PROCESS_IDLE)) != NULL)
-		hand_over(p, c, now);
+	while (p->head != NULL) {
+		c = find(p, PROCESS_IDLE);
+		if (c == NULL)
+			c = find_second(p, now);
+		if (c == NULL || !hand_over(p, c, now))
+			break;
+	}
 	if (p->head != NULL)
 		start_more(p, now);
 }
@@ -331,17 +425,25 @@ static void
 process_tick(struct process *c, uint64_t now)
 {
 	static const char why[] = "no answer in time";
-	struct waiting *r = c->request;
 
 	if (c->state == PROCESS_ENDING)
 		process_reap(c, now);
 	if (c->state != PROCESS_BUSY && c->state != PROCESS_STARTING)
 		return;
 	if (now >= c->until) {
+		c->pool->took += c->pool->set.limit_ms;
 		process_lost(c, why, now);
-	} else if (r != NULL && now >= r->until) {
+		return;
+	}
+	if (now >= c->since + STUCK_MS)
+		take_back(c);
+	for (unsigned int i = 0; i < c->sent; i++) {
+		struct waiting *r = c->request[i];
+
+		if (r == NULL || now < r->until)
+			continue;
 		/* It waited for its turn; the process goes on with it. */
-		c->request = NULL;
+		c->request[i] = NULL;
 		fail(c->pool, r, why, now);
 	}
 }
@@ -349,10 +451,10 @@ process_tick(struct process *c, uint64_t now)
 void
 ask_pool_tick(struct ask_pool *p, uint64_t now_ms)
 {
-	while (p->head != NULL && now_ms >= p->head->until)
-		fail(p, dequeue(p), "no answer in time", now_ms);
 	for (unsigned int i = 0; i < p->set.processes; i++)
 		process_tick(&p->process[i], now_ms);
+	while (p->head != NULL && now_ms >= p->head->until)
+		fail(p, dequeue(p), "no answer in time", now_ms);
 	pump(p, now_ms);
 }
 
@@ -360,6 +462,23 @@ static uint64_t
 sooner(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static uint64_t
+process_due(const struct process *c)
+{
+	uint64_t due = c->until;
+
+	if (c->state == PROCESS_NONE || c->state == PROCESS_IDLE)
+		return UINT64_MAX;
+	for (unsigned int i = 0; i < c->sent; i++) {
+		if (c->request[i] == NULL)
+			continue;
+		due = sooner(due, c->request[i]->until);
+		if (i > 0)
+			due = sooner(due, c->since + STUCK_MS);
+	}
+	return due;
 }
 
 uint64_t
@@ -370,10 +489,7 @@ ask_pool_due(const struct ask_pool *p)
 	for (unsigned int i = 0; i < p->set.processes; i++) {
 		const struct process *c = &p->process[i];
 
-		if (c->state != PROCESS_NONE && c->state != PROCESS_IDLE)
-			due = sooner(due, c->until);
-		if (c->request != NULL)
-			due = sooner(due, c->request->until);
+		due = sooner(due, process_due(c));
 	}
 	if (p->head != NULL && has(p, PROCESS_NONE) &&
 	    !has(p, PROCESS_STARTING))
@@ -444,6 +560,7 @@ ask_pool_open(
 		return err_set(err, ENOMEM, "out of memory");
 	p->set = *set;
 	p->tail = &p->head;
+	p->took = QUICK_MS * SHARES; /* until it has shown */
 	for (unsigned int i = 0; i < set->processes; i++) {
 		p->process[i].watch = (struct watch){ process_ready, -1 };
 		p->process[i].pool = p;
@@ -471,7 +588,8 @@ ask_pool_close(struct ask_pool **pp)
 	for (unsigned int i = 0; i < p->set.processes; i++) {
 		struct process *c = &p->process[i];
 
-		free(c->request);
+		for (unsigned int k = 0; k < c->sent; k++)
+			free(c->request[k]);
 		/* Those that do nothing end by themselves, in good order. */
 		if (c->state == PROCESS_IDLE)
 			close(c->watch.fd);

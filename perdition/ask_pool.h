@@ -6,7 +6,10 @@
  * the resolver.  Its processes are forked when they are needed, up to a number,
  * and each serves one request at a time; the others wait in order.  A process
  * that is busy for longer than the limit is killed and replaced, so that what
- * hangs hangs nobody else.  Knows nothing of what requests and replies mean.
+ * hangs hangs nobody else.  While all are busy and answer quickly, the next
+ * request already waits at the process itself, which so never idles; it is
+ * taken back when that process takes long or ends.  Knows nothing of what
+ * requests and replies mean.
  */
 #ifndef PERDITION_ASK_POOL_H
 #define PERDITION_ASK_POOL_H

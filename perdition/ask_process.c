@@ -7,12 +7,12 @@
 #include "perdition/ask_process.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,32 +67,28 @@ be_alone(int channel, pid_t parent, const char *name)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* False when nobody asks any more. */
-static bool
-wait_for_request(void)
+/* Waits; 0 when nobody asks any more. */
+static size_t
+next_request(char *in)
 {
-	struct pollfd pfd = { .fd = CHANNEL, .events = POLLIN };
+	ssize_t n;
 
-	while (poll(&pfd, 1, -1) == -1) {
-		if (errno != EINTR)
-			return false;
-	}
-	return true;
+	do
+		n = recv(CHANNEL, in, MSG_MAX, 0);
+	while (n == -1 && errno == EINTR);
+	return n < 0 ? 0 : (size_t)n;
 }
 
 static void
 serve_all(const struct ask_ops *ops, void *state, char *in, char *out)
 {
-	while (wait_for_request()) {
-		ssize_t n = msg_recv(CHANNEL, in, MSG_MAX);
+	size_t n;
+
+	while ((n = next_request(in)) > 0) {
 		struct msg_writer w;
 
-		if (n == -1 && errno == EAGAIN)
-			continue;
-		if (n <= 0)
-			return;
 		msg_write_init(&w, out, MSG_MAX);
-		ops->serve(state, slice_make(in, (size_t)n), &w);
+		ops->serve(state, slice_make(in, n), &w);
 		if (w.failed || msg_send(CHANNEL, slice_make(out, w.n)) == -1)
 			return;
 	}

@@ -20,6 +20,7 @@
 
 #include "common/banned.h"
 
+#define CHANNEL 3  /* of the pool's processes */
 #define LIMIT 1000 /* ms of a clock that the test moves */
 #define TURNS 2000 /* of 10 ms; a test that waits in vain ends */
 
@@ -48,9 +49,18 @@ echo_open(void *arg, void **state, struct err *err)
 	return cannot_open ? err_set(err, EACCES, "no key to the door") : 0;
 }
 
+static bool
+next_comes(void)
+{
+	struct pollfd pfd = { .fd = CHANNEL, .events = POLLIN };
+
+	return poll(&pfd, 1, 5000) == 1;
+}
+
 /*
- * "hang", "die", "pid", "long"; all else comes back.  No assertions here:
- * descriptor 3, where check writes, is the channel.
+ * "hang", "die", "pid", "long"; "peek" waits until there is another request
+ * ("next"), "last" does so, answers ("bye") and ends; all else comes back.  No
+ * assertions here: descriptor 3, where check writes, is the channel.
  */
 static void
 echo_serve(void *state, struct slice request, struct msg_writer *w)
@@ -64,6 +74,12 @@ echo_serve(void *state, struct slice request, struct msg_writer *w)
 		pause();
 	if (slice_eq(request, SLICE("die")))
 		_exit(1);
+	if (slice_eq(request, SLICE("peek")))
+		request = next_comes() ? SLICE("next") : SLICE("none");
+	if (slice_eq(request, SLICE("last")) && next_comes()) {
+		msg_send(CHANNEL, SLICE("bye"));
+		_exit(0);
+	}
 	if (slice_eq(request, SLICE("pid")))
 		n = snprintf(text, sizeof(text), "%d", (int)getpid());
 	while (slice_eq(request, SLICE("long")) && !w->failed)
@@ -276,6 +292,128 @@ START_TEST(dead_one_is_replaced)
 }
 END_TEST
 
+/* A pool with n processes (1 or 2) that have answered at once. */
+static void
+make_quick(unsigned int n)
+{
+	open_pool(n);
+	ask("x", "1");
+	wait_said(1);
+	if (n == 2) {
+		ask("x", "peek"); /* busy until a second one has come */
+		ask("x", "2");
+		ask("x", "3");
+		wait_said(4);
+	}
+	said[0] = '\0';
+}
+
+/* While all are busy the next one is already there: no process idles. */
+START_TEST(next_waits_at_the_process)
+{
+	open_pool(1);
+	ask("a", "1");
+	wait_said(1);
+	ask("a", "peek");
+	ask("b", "peek");
+	ask("c", "3");
+	ask("d", "4");
+	wait_said(5);
+	ck_assert_str_eq(said, "a=1;a=next;b=next;c=3;d=4");
+	ck_assert_uint_eq(ask_pool_due(pool), UINT64_MAX);
+}
+END_TEST
+
+/* Where it would have to wait for long it stays here. */
+START_TEST(next_of_a_slow_one)
+{
+	open_pool(1);
+	ask("a", "1");
+	wait_said(1);
+	ask("b", "2");
+	now += LIMIT / 2;
+	wait_said(2);
+	ask("h", "hang");
+	ask("c", "3");
+	ck_assert_uint_eq(ask_pool_due(pool), now + LIMIT);
+}
+END_TEST
+
+/* What hangs does not keep the one behind it. */
+START_TEST(taken_back_from_a_hung_one)
+{
+	make_quick(2);
+	ask("h", "hang");
+	ask("i", "peek");
+	ask("j", "1"); /* behind h */
+	ask("k", "2"); /* behind i */
+	wait_said(2);
+	ck_assert_str_eq(said, "i=next;k=2");
+	ck_assert_uint_lt(ask_pool_due(pool), now + LIMIT);
+	now = ask_pool_due(pool);
+	wait_said(3);
+	ck_assert_str_eq(said, "i=next;k=2;j=1");
+}
+END_TEST
+
+/* It is asked of another, in what is left of its time. */
+START_TEST(first_one_is_killed)
+{
+	make_quick(1);
+	ask("h", "hang");
+	now += 1;
+	ask("a", "1");
+	ask("b", "2");
+	now += LIMIT - 1;
+	wait_said(3);
+	ck_assert_str_eq(said, "h!no answer in time;a=1;b=2");
+}
+END_TEST
+
+START_TEST(all_in_their_time)
+{
+	make_quick(1);
+	ask("h", "hang");
+	ask("a", "1");
+	ask("b", "2");
+	now += LIMIT - 1;
+	ask_pool_tick(pool, now);
+	ck_assert_str_eq(said, "");
+	ck_assert_uint_eq(ask_pool_due(pool), now + 1);
+	now++;
+	ask_pool_tick(pool, now);
+	ck_assert_str_eq(said,
+	    "h!no answer in time;a!no answer in time;b!no answer in time");
+}
+END_TEST
+
+START_TEST(first_one_dies)
+{
+	make_quick(1);
+	ask("d", "die");
+	ask("a", "1");
+	wait_said(2);
+	ck_assert_str_eq(said, "d!its process ended;a=1");
+	said[0] = '\0';
+	/* Its last answer counts, though it left a request unread. */
+	ask("c", "last");
+	ask("e", "2");
+	wait_said(2);
+	ck_assert_str_eq(said, "c=bye;e!its process ended");
+}
+END_TEST
+
+START_TEST(closed_with_more_at_the_process)
+{
+	make_quick(1);
+	ask("h", "hang");
+	ask("i", "1");
+	ask("j", "2");
+	ask_pool_close(&pool);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
 START_TEST(cannot_start)
 {
 	static const struct ask_ops ops = { "echo", echo_open, echo_serve,
@@ -351,6 +489,13 @@ main(void)
 	tcase_add_test(t, all_hang);
 	tcase_add_test(t, waited_too_long);
 	tcase_add_test(t, dead_one_is_replaced);
+	tcase_add_test(t, next_waits_at_the_process);
+	tcase_add_test(t, next_of_a_slow_one);
+	tcase_add_test(t, taken_back_from_a_hung_one);
+	tcase_add_test(t, first_one_is_killed);
+	tcase_add_test(t, all_in_their_time);
+	tcase_add_test(t, first_one_dies);
+	tcase_add_test(t, closed_with_more_at_the_process);
 	tcase_add_test(t, cannot_start);
 	tcase_add_test(t, cannot_start_again);
 	tcase_add_test(t, closed_while_busy);
