@@ -319,7 +319,7 @@ static void
 take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 {
 	struct pbs_config *c = &d->config, old = *c;
-	struct stream_peers peers;
+	struct listener_peers peers;
 
 	note_restart("db_file", c->db_path, fresh->db_path);
 	note_restart("prefix", c->prefix, fresh->prefix);

@@ -196,9 +196,9 @@ open_relay(struct daemon *d)
 /* --- sockets ------------------------------------------------------------- */
 
 void
-daemon_peers(const struct daemon *d, struct stream_peers *p)
+daemon_peers(const struct daemon *d, struct listener_peers *p)
 {
-	*p = (struct stream_peers){ d->config.uids, d->config.uids_n,
+	*p = (struct listener_peers){ d->config.uids, d->config.uids_n,
 		geteuid() };
 }
 
@@ -213,14 +213,14 @@ open_sockets(struct daemon *d)
 	d->stream_fd = -1;
 	if (d->relay.journal != NULL) {
 		d->control_fd =
-		    stream_listen(c->control_path, 0600, c->uid, c->gid, &err);
+		    listener_open(c->control_path, 0600, c->uid, c->gid, &err);
 		if (d->control_fd == -1)
 			return fail(&err, EX_CANTCREAT);
 	}
 	if (c->socket[0] == '\0')
 		return 0;
 	if (process_make_dir_of(c->socket, c->uid, c->gid, &err) == 0)
-		d->stream_fd = stream_listen(
+		d->stream_fd = listener_open(
 		    c->socket, c->socket_bits, c->uid, c->gid, &err);
 	if (d->stream_fd != -1)
 		return 0;
@@ -234,14 +234,14 @@ start_stream(struct daemon *d, struct stream **out, int *fd, const char *path,
 {
 	struct stream_handler handler = { daemon_on_event, daemon_on_control,
 		d };
-	struct stream_peers peers;
+	struct listener_peers peers;
 	struct err err;
 
 	if (*fd == -1)
 		return 0;
 	daemon_peers(d, &peers);
 	if (!events)
-		peers.events_n = 0;
+		peers.n = 0;
 	*out = stream_create(&d->loop, *fd, path, &peers, &handler, &err);
 	*fd = -1;
 	return *out == NULL ? fail(&err, EX_OSERR) : 0;

@@ -54,7 +54,7 @@ int daemon_start(struct daemon *);
 void daemon_ready(struct daemon *); /* tells whoever waits */
 void daemon_free(struct daemon *);  /* after the loop has run dry */
 
-void daemon_peers(const struct daemon *, struct stream_peers *);
+void daemon_peers(const struct daemon *, struct listener_peers *);
 void daemon_log_level(const struct pbs_config *);
 
 /* Exchanges the texts that running parts hold pointers to or depend on. */

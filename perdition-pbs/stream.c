@@ -7,13 +7,8 @@
 #include "perdition-pbs/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -23,9 +18,6 @@
 #include "common/banned.h"
 
 #define READS_PER_TURN 8 /* of a connection, so that others have theirs */
-/* Anybody may connect and be refused, as fast as he can. */
-#define ACCEPTS_PER_TURN 64
-#define REFUSALS_SAID 10 /* in a second */
 
 struct peer {
 	struct stream *stream;
@@ -39,96 +31,10 @@ struct peer {
 
 struct stream {
 	uv_loop_t *loop;
-	int fd;
-	char *path;
-	struct stream_peers allowed;
+	struct listener *listener;
 	struct stream_handler handler;
 	struct peer *peers;
-	size_t n;
-	uint64_t refused_ms; /* since when refused_n are counted */
-	unsigned int refused_n;
-	uv_poll_t poll;
 };
-
-/* --- the listening socket ------------------------------------------------ */
-
-static int
-unix_address(struct sockaddr_un *sun, const char *path, struct err *err)
-{
-	memset(sun, 0, sizeof(*sun));
-	sun->sun_family = AF_UNIX;
-	if (strlen(path) >= sizeof(sun->sun_path))
-		return err_set(err, ENAMETOOLONG,
-		    "%s: longer than the %zu bytes of a socket's path", path,
-		    sizeof(sun->sun_path) - 1);
-	memcpy(sun->sun_path, path, strlen(path));
-	return 0;
-}
-
-/*
- * With its mode from the start, and given away not by name: who owns the
- * directory could have put something of root's there.
- */
-static int
-bind_owned(
-    int fd, const struct sockaddr_un *sun, mode_t mode, uid_t uid, gid_t gid)
-{
-	mode_t old = umask(0777 & ~mode);
-	int ret = bind(fd, (const struct sockaddr *)sun, sizeof(*sun));
-	struct stat st;
-
-	umask(old);
-	if (ret == -1 || uid == (uid_t)-1)
-		return ret;
-	fd = open(sun->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
-		return -1;
-	errno = EEXIST;
-	ret = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_nlink == 1
-		  ? fchownat(fd, "", uid, gid, AT_EMPTY_PATH)
-		  : -1;
-	close(fd);
-	return ret;
-}
-
-static int
-bind_socket(int fd, const char *path, mode_t mode, uid_t uid, gid_t gid,
-    struct err *err)
-{
-	struct sockaddr_un sun;
-	struct stat st;
-
-	if (unix_address(&sun, path, err) == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ||
-	    errno == EAGAIN)
-		return err_set(
-		    err, EADDRINUSE, "%s: another process answers there", path);
-	if (lstat(path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode))
-			return err_set(
-			    err, EEXIST, "%s: exists and is no socket", path);
-		unlink(path); /* if it fails, bind says so */
-	}
-	if (bind_owned(fd, &sun, mode, uid, gid) == -1 ||
-	    listen(fd, SOMAXCONN) == -1)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	return 0;
-}
-
-int
-stream_listen(
-    const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd == -1)
-		return err_set(err, errno, "socket: %s", strerror(errno));
-	if (bind_socket(fd, path, mode, uid, gid, err) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
 
 /* --- one connection ------------------------------------------------------ */
 
@@ -142,22 +48,15 @@ on_peer_closed(uv_handle_t *h)
 	free(p);
 }
 
-static void on_connection(uv_poll_t *, int status, int events);
-
 static void
 peer_close(struct peer *p)
 {
-	struct stream *s = p->stream;
-
 	*p->link = p->next;
 	if (p->next != NULL)
 		p->next->link = p->link;
-	s->n--;
 	uv_poll_stop(&p->poll);
 	uv_close((uv_handle_t *)&p->poll, on_peer_closed);
-	/* One may have been left waiting for this place. */
-	if (s->fd != -1 && s->n == STREAM_CONNECTIONS - 1)
-		uv_poll_start(&s->poll, UV_READABLE, on_connection);
+	listener_release(p->stream->listener);
 }
 
 static bool
@@ -241,38 +140,19 @@ on_readable(uv_poll_t *h, int status, int events)
 /* --- new connections ----------------------------------------------------- */
 
 static bool
-may_send_events(const struct stream *s, uid_t uid)
+on_accepted(void *arg, int fd, uid_t uid, bool privileged)
 {
-	for (size_t i = 0; i < s->allowed.events_n; i++)
-		if (s->allowed.events[i] == uid)
-			return true;
-	return false;
-}
-
-static void
-log_refused(struct stream *s, const struct ucred *cred)
-{
-	if (uv_now(s->loop) - s->refused_ms >= 1000) {
-		s->refused_ms = uv_now(s->loop);
-		s->refused_n = 0;
-	}
-	if (++s->refused_n > REFUSALS_SAID)
-		return;
-	log_event(LOG_NOTICE, "stream-refused", LOG_U64("uid", cred->uid),
-	    LOG_I64("pid", cred->pid), LOG_STR("reason", "not in socket_user"));
-}
-
-static bool
-peer_create(struct stream *s, int fd, uid_t uid, bool privileged)
-{
+	struct stream *s = arg;
 	struct peer *p = calloc(1, sizeof(*p));
 
-	if (p == NULL)
-		return false;
-	p->in = buf_create(STREAM_LINE_MAX);
-	if (p->in == NULL || uv_poll_init(s->loop, &p->poll, fd) != 0) {
-		buf_destroy(&p->in);
+	if (p != NULL)
+		p->in = buf_create(STREAM_LINE_MAX);
+	if (p == NULL || p->in == NULL ||
+	    uv_poll_init(s->loop, &p->poll, fd) != 0) {
+		if (p != NULL)
+			buf_destroy(&p->in);
 		free(p);
+		close(fd);
 		return false;
 	}
 	p->poll.data = p;
@@ -285,115 +165,56 @@ peer_create(struct stream *s, int fd, uid_t uid, bool privileged)
 	if (p->next != NULL)
 		p->next->link = &p->next;
 	s->peers = p;
-	s->n++;
 	uv_poll_start(&p->poll, UV_READABLE, on_readable);
+	log_event(LOG_DEBUG, "stream-accepted", LOG_U64("uid", uid));
 	return true;
-}
-
-static void
-accept_one(struct stream *s, int fd)
-{
-	struct ucred cred = { 0 };
-	socklen_t len = sizeof(cred);
-	bool privileged;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) {
-		close(fd);
-		return;
-	}
-	privileged = cred.uid == 0 || cred.uid == s->allowed.self;
-	if (!privileged && !may_send_events(s, cred.uid)) {
-		log_refused(s, &cred);
-		close(fd);
-		return;
-	}
-	if (!peer_create(s, fd, cred.uid, privileged)) {
-		close(fd);
-		return;
-	}
-	log_event(LOG_DEBUG, "stream-accepted", LOG_U64("uid", cred.uid),
-	    LOG_I64("pid", cred.pid));
-}
-
-static void
-on_connection(uv_poll_t *h, int status, int events)
-{
-	struct stream *s = h->data;
-
-	(void)events;
-	if (status < 0)
-		return;
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		int fd;
-
-		if (s->n == STREAM_CONNECTIONS) {
-			uv_poll_stop(&s->poll); /* until one of them goes */
-			return;
-		}
-		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd == -1)
-			return;
-		accept_one(s, fd);
-	}
 }
 
 struct stream *
 stream_create(uv_loop_t *loop, int fd, const char *path,
-    const struct stream_peers *peers, const struct stream_handler *handler,
+    const struct listener_peers *peers, const struct stream_handler *handler,
     struct err *err)
 {
 	struct stream *s = calloc(1, sizeof(*s));
-	int ret = 0;
+	struct listener_use use = {
+		.max = STREAM_CONNECTIONS,
+		.event = "stream-refused",
+		.reason = "not in socket_user",
+		.accepted = on_accepted,
+		.arg = s,
+	};
 
-	if (s == NULL || (s->path = strdup(path)) == NULL ||
-	    (ret = uv_poll_init(loop, &s->poll, fd)) != 0) {
-		err_set(err, ENOMEM, "%s: %s", path,
-		    ret != 0 ? uv_strerror(ret) : strerror(ENOMEM));
-		if (s != NULL)
-			free(s->path);
-		free(s);
+	if (s == NULL) {
+		err_set(err, ENOMEM, "%s: %s", path, strerror(ENOMEM));
 		close(fd);
 		return NULL;
 	}
 	s->loop = loop;
-	s->fd = fd;
-	s->allowed = *peers;
 	s->handler = *handler;
-	s->poll.data = s;
-	uv_poll_start(&s->poll, UV_READABLE, on_connection);
+	s->listener = listener_create(loop, fd, path, peers, &use, err);
+	if (s->listener == NULL) {
+		free(s);
+		return NULL;
+	}
 	return s;
 }
 
 void
-stream_set_peers(struct stream *s, const struct stream_peers *peers)
+stream_set_peers(struct stream *s, const struct listener_peers *peers)
 {
-	s->allowed = *peers;
-}
-
-static void
-on_stream_closed(uv_handle_t *h)
-{
-	struct stream *s = h->data;
-
-	free(s->path);
-	free(s);
+	listener_set_peers(s->listener, peers);
 }
 
 void
 stream_destroy(struct stream **sp)
 {
 	struct stream *s = *sp;
-	int fd;
 
 	if (s == NULL)
 		return;
 	*sp = NULL;
-	fd = s->fd;
-	s->fd = -1;
 	while (s->peers != NULL)
 		peer_close(s->peers);
-	uv_poll_stop(&s->poll);
-	unlink(s->path); /* else the next daemon finds nobody there */
-	uv_close((uv_handle_t *)&s->poll, on_stream_closed);
-	close(fd);
+	listener_destroy(&s->listener);
+	free(s);
 }

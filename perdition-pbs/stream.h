@@ -2,7 +2,6 @@
 /*
  * stream - the Unix socket: events from perdition, requests from our tools.
  *
- * Who connects is known from SO_PEERCRED, not from the mode of the socket.
  * One line is one record; one that is no record ends its connection.  Knows
  * what a line may be, not what follows from it.
  */
@@ -17,6 +16,7 @@
 #include "common/auth_event.h"
 #include "common/err.h"
 #include "common/slice.h"
+#include "perdition-pbs/listener.h"
 
 #define STREAM_LINE_MAX AUTH_LINE_MAX
 #define STREAM_REPLY_MAX 512
@@ -33,26 +33,15 @@ struct stream_handler {
 	void *arg;
 };
 
-struct stream_peers {
-	const uid_t *events; /* may send events; borrowed */
-	size_t events_n;
-	uid_t self; /* may, like root, send anything */
-};
-
 /*
- * Makes and listens on the socket.  A file left by a daemon that was killed
- * is replaced; one where somebody answers is not.  -1 with err set to an
- * errno value (EADDRINUSE).
- */
-int stream_listen(const char *path, mode_t mode, uid_t, gid_t, struct err *);
-
-/*
- * Serves fd (taken, even on failure).  path: removed at the end, if possible.
+ * Serves fd of listener_open() (taken, even on failure).  path: removed at the
+ * end, if possible.  peers may send events, privileged ones requests too.
  * NULL with err.
  */
 struct stream *stream_create(uv_loop_t *, int fd, const char *path,
-    const struct stream_peers *, const struct stream_handler *, struct err *);
-void stream_set_peers(struct stream *, const struct stream_peers *);
+    const struct listener_peers *peers, const struct stream_handler *,
+    struct err *);
+void stream_set_peers(struct stream *, const struct listener_peers *);
 void stream_destroy(struct stream **); /* the loop must turn once more */
 
 #endif

@@ -56,12 +56,12 @@ begin(uid_t self)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct stream_handler h = { on_event, on_control, w };
-	struct stream_peers p = { NULL, 0, self };
+	struct listener_peers p = { NULL, 0, self };
 	int fd;
 
 	scratch_make();
 	uv_loop_init(&w->loop);
-	fd = stream_listen(scratch_path("s"), 0600, (uid_t)-1, (gid_t)-1, &err);
+	fd = listener_open(scratch_path("s"), 0600, (uid_t)-1, (gid_t)-1, &err);
 	ck_assert_msg(fd != -1, "%s", err.msg);
 	w->stream =
 	    stream_create(&w->loop, fd, scratch_path("s"), &p, &h, &err);
@@ -265,24 +265,24 @@ START_TEST(socket_files)
 
 	/* Somebody answers there. */
 	ck_assert_int_eq(
-	    stream_listen(scratch_path("s"), 0600, (uid_t)-1, (gid_t)-1, &err),
+	    listener_open(scratch_path("s"), 0600, (uid_t)-1, (gid_t)-1, &err),
 	    -1);
 	ck_assert_int_eq(err.code, EADDRINUSE);
 	/* No socket: not ours to replace. */
 	scratch_write("f", "w", "x", 1);
 	ck_assert_int_eq(
-	    stream_listen(scratch_path("f"), 0600, (uid_t)-1, (gid_t)-1, &err),
+	    listener_open(scratch_path("f"), 0600, (uid_t)-1, (gid_t)-1, &err),
 	    -1);
 	ck_assert_int_eq(err.code, EEXIST);
 	/* Left over from a daemon that was killed. */
-	fd = stream_listen(scratch_path("t"), 0600, (uid_t)-1, (gid_t)-1, &err);
+	fd = listener_open(scratch_path("t"), 0600, (uid_t)-1, (gid_t)-1, &err);
 	ck_assert_int_ne(fd, -1);
 	close(fd);
-	fd = stream_listen(scratch_path("t"), 0600, (uid_t)-1, (gid_t)-1, &err);
+	fd = listener_open(scratch_path("t"), 0600, (uid_t)-1, (gid_t)-1, &err);
 	ck_assert_int_ne(fd, -1);
 	close(fd);
 	ck_assert_int_eq(
-	    stream_listen("/tmp/"
+	    listener_open("/tmp/"
 			  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 			  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 		0600, (uid_t)-1, (gid_t)-1, &err),
