@@ -62,6 +62,13 @@ check_clock(struct daemon *d)
 	relay_shift(&d->relay, step);
 }
 
+int64_t
+daemon_now(void *arg)
+{
+	check_clock(arg);
+	return wall();
+}
+
 /* --- logins -------------------------------------------------------------- */
 
 /* name: relay-open; or relay-user, of an open address whose user is another
@@ -325,6 +332,10 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	note_restart("prefix", c->prefix, fresh->prefix);
 	note_restart("log_file", c->log_file, fresh->log_file);
 	note_restart("socket", c->socket, fresh->socket);
+	note_restart("policy_socket", c->policy_socket, fresh->policy_socket);
+	note_restart(
+	    "socketmap_socket", c->socketmap_socket, fresh->socketmap_socket);
+	note_restart("lookup_socket", c->lookup_socket, fresh->lookup_socket);
 	note_restart("state_dir", c->state_dir, fresh->state_dir);
 	note_restart("log_facility", c->log_facility, fresh->log_facility);
 	note_restart("user", c->user, fresh->user);
@@ -338,6 +349,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	daemon_peers(d, &peers);
 	if (d->stream != NULL)
 		stream_set_peers(d->stream, &peers);
+	answers_reload(d->answers, &d->config);
 	daemon_log_level(&d->config);
 	relay_apply_rules(&d->relay, wall());
 	pbs_config_clear(&old);
@@ -433,6 +445,7 @@ stop(struct daemon *d)
 	tail_destroy(&d->tail);
 	stream_destroy(&d->stream);
 	stream_destroy(&d->control);
+	answers_stop(d->answers);
 	relay_db_stop(d->db);
 	if (d->relay.journal != NULL)
 		journal_flush(d->relay.journal, d->relay.store, &err);

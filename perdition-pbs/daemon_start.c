@@ -203,11 +203,30 @@ daemon_peers(const struct daemon *d, struct listener_peers *p)
 }
 
 static int
+socket_status(const struct err *err)
+{
+	return err->code == EADDRINUSE ? EX_UNAVAILABLE : EX_CANTCREAT;
+}
+
+static int
+open_answers(struct daemon *d)
+{
+	struct answers_world world = { &d->relay, daemon_now, d };
+	struct err err;
+
+	d->answers = answers_create(&world);
+	if (d->answers == NULL)
+		return EX_OSERR;
+	if (answers_open(d->answers, &d->config, &err) == -1)
+		return fail(&err, socket_status(&err));
+	return 0;
+}
+
+static int
 open_sockets(struct daemon *d)
 {
 	const struct pbs_config *c = &d->config;
 	struct err err;
-	int status;
 
 	d->control_fd = -1;
 	d->stream_fd = -1;
@@ -224,8 +243,7 @@ open_sockets(struct daemon *d)
 		    c->socket, c->socket_bits, c->uid, c->gid, &err);
 	if (d->stream_fd != -1)
 		return 0;
-	status = err.code == EADDRINUSE ? EX_UNAVAILABLE : EX_CANTCREAT;
-	return fail_if(c->wants_socket, "a socket", &err, status);
+	return fail_if(c->wants_socket, "a socket", &err, socket_status(&err));
 }
 
 static int
@@ -314,6 +332,7 @@ become_user(struct daemon *d)
 static int
 start_loop(struct daemon *d)
 {
+	struct err err;
 	int status;
 
 	if (uv_loop_init(&d->loop) != 0)
@@ -327,6 +346,9 @@ start_loop(struct daemon *d)
 	if (status == 0)
 		status = start_stream(d, &d->control, &d->control_fd,
 		    d->config.control_path, false);
+	if (status == 0 &&
+	    answers_start(d->answers, &d->loop, &d->config, &err) == -1)
+		status = fail(&err, EX_OSERR);
 	if (status == 0)
 		status = start_tail(d);
 	return status;
@@ -337,8 +359,8 @@ daemon_start(struct daemon *d)
 {
 	static int (*const steps[])(struct daemon *) = {
 		go_background, /* first: locks and the loop are the child's */
-		open_log, open_relay, open_sockets, write_pid, become_user,
-		start_loop
+		open_log, open_relay, open_sockets, open_answers, write_pid,
+		become_user, start_loop
 	};
 	int status = 0;
 
@@ -374,6 +396,9 @@ daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 	SWAP(db_path);
 	SWAP(prefix);
 	SWAP(socket);
+	SWAP(policy_socket);
+	SWAP(socketmap_socket);
+	SWAP(lookup_socket);
 	SWAP(control_path);
 	SWAP(journal_path);
 	SWAP(state_dir);
@@ -399,6 +424,8 @@ daemon_free(struct daemon *d)
 	tail_destroy(&d->tail);
 	stream_destroy(&d->stream);
 	stream_destroy(&d->control);
+	if (d->answers != NULL)
+		answers_stop(d->answers);
 	if (d->stream_fd != -1)
 		close(d->stream_fd);
 	if (d->control_fd != -1)
@@ -408,6 +435,7 @@ daemon_free(struct daemon *d)
 		uv_run(&d->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&d->loop);
 	}
+	answers_destroy(&d->answers);
 	relay_db_destroy(&d->db);
 	journal_close(&d->relay.journal);
 	relay_store_destroy(&d->relay.store);

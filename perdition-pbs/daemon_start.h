@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "common/logdest.h"
+#include "perdition-pbs/answers.h"
 #include "perdition-pbs/logmatch.h"
 #include "perdition-pbs/pbs_config.h"
 #include "perdition-pbs/relay.h"
@@ -32,6 +33,7 @@ struct daemon {
 	char log_mark[TAIL_SAVE_MAX]; /* where the log ended at the start */
 	size_t log_mark_n;
 	struct stream *stream, *control; /* NULL: no such socket */
+	struct answers *answers;
 	int stream_fd, control_fd; /* until the streams take them; or -1 */
 	struct logdest *dest;
 
@@ -63,6 +65,7 @@ void daemon_swap_paths(struct pbs_config *, struct pbs_config *);
 /* daemon.c: what the sources call. */
 void daemon_on_line(void *arg, struct slice line);
 void daemon_on_event(void *arg, const struct auth_event *);
+int64_t daemon_now(void *arg); /* the wall clock, its steps heeded */
 size_t daemon_on_control(
     void *arg, struct slice line, char out[STREAM_REPLY_MAX]);
 void daemon_on_lost(

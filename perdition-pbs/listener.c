@@ -196,6 +196,8 @@ on_connection(uv_poll_t *h, int status, int events)
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		int fd;
 
+		if (l->n == l->use.max && i > 0)
+			return; /* it is not known whether one waits */
 		if (l->n == l->use.max && l->use.make_room != NULL)
 			l->use.make_room(l->use.arg);
 		if (l->n == l->use.max) {

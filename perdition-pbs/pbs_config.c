@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "perdition-pbs/answer.h"
 #include "perdition-pbs/logmatch.h"
 
 #include "common/banned.h"
@@ -190,18 +191,25 @@ find_uid(const char *name, uid_t *uid)
 	return true;
 }
 
+static const char usual_mta_users[] = "postfix,Debian-exim,exim";
+
+/* The users that option `name' lists, into a new array. */
 static void
-check_socket_user(struct check *k)
+check_users(struct check *k, const char *name, const char *list, uid_t **uids,
+    size_t *n)
 {
-	struct slice rest = slice_str(k->c->socket_user), part;
+	struct slice rest = slice_str(list), part;
+	/* Of those that nobody has named there may be none. */
+	bool strict =
+	    option_set_where(k->state, name) != NULL && list != usual_mta_users;
 	char text[100];
 
 	/* setenv runs for each SMTP client: it must not wait for LDAP. */
 	if (k->c->mode != PBS_DAEMON)
 		return;
-	k->c->uids = calloc(rest.n + 1, sizeof(*k->c->uids));
-	if (k->c->uids == NULL) {
-		complain_of_errno(k, "socket_user");
+	*uids = calloc(rest.n + 1, sizeof(**uids));
+	if (*uids == NULL) {
+		complain_of_errno(k, name);
 		return;
 	}
 	while (rest.n > 0) {
@@ -209,13 +217,25 @@ check_socket_user(struct check *k)
 		snprintf(text, sizeof(text), "%.*s", (int)part.n, part.p);
 		if (part.n == 0)
 			continue;
-		if (find_uid(text, &k->c->uids[k->c->uids_n])) {
-			k->c->uids_n++;
-		} else if (option_set_where(k->state, "socket_user") != NULL) {
-			complain(
-			    k, "socket_user", text, "there is no such user");
-		}
+		if (find_uid(text, &(*uids)[*n]))
+			(*n)++;
+		else if (strict)
+			complain(k, name, text, "there is no such user");
 	}
+}
+
+/* RFC 5322 section 2.2: printable ASCII without the colon. */
+static void
+check_policy_header(struct check *k)
+{
+	const char *p = k->c->policy_header;
+
+	while (*p > ' ' && *p <= '~' && *p != ':')
+		p++;
+	if (*p != '\0' || p - k->c->policy_header > ANSWER_HEADER_MAX)
+		complain(k, "policy_header", k->c->policy_header,
+		    "expected the name of a header field, without its colon, "
+		    "of 64 bytes at most");
 }
 
 static void
@@ -322,11 +342,18 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_never(&k);
 	check_always(&k);
 	check_socket_mode(&k);
-	check_socket_user(&k);
+	check_users(&k, "socket_user", c->socket_user, &c->uids, &c->uids_n);
+	check_users(&k, "mta_user",
+	    c->mta_user[0] == '\0' ? usual_mta_users : c->mta_user,
+	    &c->mta_uids, &c->mta_uids_n);
+	check_policy_header(&k);
 	check_ids(&k);
 	check_absolute(&k, "db_file", c->db_file, false);
 	check_absolute(&k, "log_file", c->log_file, true);
 	check_absolute(&k, "socket", c->socket, true);
+	check_absolute(&k, "policy_socket", c->policy_socket, true);
+	check_absolute(&k, "socketmap_socket", c->socketmap_socket, true);
+	check_absolute(&k, "lookup_socket", c->lookup_socket, true);
 	check_absolute(&k, "pid_file", c->pid_file, true);
 	if (c->state_dir[0] != '\0' && c->state_dir[0] != '/')
 		complain(
@@ -440,6 +467,7 @@ pbs_config_clear(struct pbs_config *c)
 	free(c->nets);
 	free(c->always_keys);
 	free(c->uids);
+	free(c->mta_uids);
 	free(c->db_path);
 	free(c->journal_path);
 	free(c->control_path);

@@ -36,6 +36,8 @@ struct pbs_config {
 	unsigned int timeout_from; /* enum pbs_timeout_from */
 	char *log_file, *regex;
 	char *socket, *socket_user, *socket_mode;
+	char *policy_socket, *policy_header, *socketmap_socket, *lookup_socket;
+	char *mta_user;
 	struct option_list never, always;
 	bool allow_loopback;
 	unsigned int ipv4_mask, ipv6_mask;
@@ -57,6 +59,8 @@ struct pbs_config {
 	size_t always_n;
 	uid_t *uids; /* of socket_user */
 	size_t uids_n;
+	uid_t *mta_uids; /* of mta_user */
+	size_t mta_uids_n;
 	mode_t socket_bits;
 	char *db_path;      /* db_file with its directory's true name */
 	char *journal_path; /* NULL: no state_dir */

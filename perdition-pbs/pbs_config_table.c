@@ -12,6 +12,7 @@
 
 #define G_DB "Database"
 #define G_SOURCE "Sources"
+#define G_ANSWER "Answers to MTAs"
 #define G_RULE "Who is let in"
 #define G_PROCESS "Process"
 #define G_LOG "Logging"
@@ -133,6 +134,47 @@ static const struct option_def defs[] = {
 	    .group = G_SOURCE,
 	    .help = "Permissions of socket. Who may use it is decided by "
 		    "socket_user whatever they are." },
+	{ .name = "policy_socket",
+	    .type = &option_path,
+	    .offset = FIELD(policy_socket),
+	    .dflt = "",
+	    .group = G_ANSWER,
+	    .help = "Answer Postfix's check_policy_service through this Unix "
+		    "socket. Empty, as for the other sockets here: no such "
+		    "socket." },
+	{ .name = "policy_header",
+	    .type = &option_string,
+	    .offset = FIELD(policy_header),
+	    .dflt = "",
+	    .arg = "NAME",
+	    .group = G_ANSWER,
+	    .help = "Put a header field of this name, with the user and the "
+		    "address, into a message whose client may relay, when "
+		    "Postfix asks in smtpd_data_restrictions. Empty: none." },
+	{ .name = "socketmap_socket",
+	    .type = &option_path,
+	    .offset = FIELD(socketmap_socket),
+	    .dflt = "",
+	    .group = G_ANSWER,
+	    .help = "Answer socket maps of Sendmail and socketmap: tables of "
+		    "Postfix through this Unix socket." },
+	{ .name = "lookup_socket",
+	    .type = &option_path,
+	    .offset = FIELD(lookup_socket),
+	    .dflt = "",
+	    .group = G_ANSWER,
+	    .help = "Answer lines, as Exim's readsocket sends them, through "
+		    "this Unix socket." },
+	{ .name = "mta_user",
+	    .type = &option_string,
+	    .offset = FIELD(mta_user),
+	    .dflt = "",
+	    .arg = "USER[,USER...]",
+	    .group = G_ANSWER,
+	    .help = "Whose processes may ask through these sockets, by name "
+		    "or number, beside root (as Sendmail does) and the "
+		    "daemon's own user. Empty: postfix, Debian-exim and exim, "
+		    "as many of them as there are." },
 	{ .name = "never",
 	    .type = &option_strings,
 	    .offset = FIELD(never),

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fuzz_answers - whatever an MTA's clients make it ask, nobody relays who may
+ * not, and a reply is one reply.
+ *
+ * The first byte of the input chooses the protocol and who may relay, the next
+ * two how much of the rest is the user's name; what remains is what comes over
+ * the socket.  Properties: a request's length lies within what has come; what
+ * has been answered is answered alike when more has come; each reply is of its
+ * protocol's form; and nobody is let in of whom was not asked.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fuzz.h"
+#include "perdition-pbs/answer.h"
+
+#include "common/banned.h"
+
+struct world {
+	bool yes, asked;
+	struct slice user;
+};
+
+static bool
+may_relay(void *arg, const struct addr *client, struct answer_grant *grant)
+{
+	struct world *w = arg;
+
+	w->asked = true;
+	relay_key_make(&grant->by, client, 24, 64);
+	grant->user = w->user;
+	return w->yes;
+}
+
+static void
+require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static bool
+printable(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < ' ' || s.p[i] > '~')
+			return false;
+	return true;
+}
+
+/* s without the tail that it has to have. */
+static struct slice
+without(struct slice s, struct slice tail)
+{
+	require(
+	    s.n >= tail.n && memcmp(s.p + s.n - tail.n, tail.p, tail.n) == 0);
+	return slice_make(s.p, s.n - tail.n);
+}
+
+/* Each returns whether that lets the client in. */
+static bool
+check_policy(struct slice reply)
+{
+	struct slice line = without(reply, SLICE("\n\n"));
+
+	require(printable(line) && line.n <= 998);
+	if (slice_eq(line, SLICE("action=OK")))
+		return true;
+	if (slice_starts(line, SLICE("action=PREPEND X-User: user=\"")))
+		return true;
+	require(slice_eq(line, SLICE("action=DUNNO")));
+	return false;
+}
+
+static bool
+check_socketmap(struct slice reply)
+{
+	struct slice text = without(reply, SLICE(",")), digits;
+	uint64_t n;
+
+	require(slice_cut(&text, ':', &digits) &&
+		slice_u64(digits, SIZE_MAX, &n) == 0 && n == text.n);
+	require(printable(text));
+	if (slice_starts(text, SLICE("OK ")))
+		return true;
+	require(slice_eq(text, SLICE("NOTFOUND ")) ||
+		slice_starts(text, SLICE("PERM ")));
+	return false;
+}
+
+static bool
+check_lookup(struct slice reply)
+{
+	struct slice line = without(reply, SLICE("\n"));
+
+	require(printable(line));
+	if (slice_eq(line, SLICE("no")) || slice_eq(line, SLICE("\"\"")))
+		return false;
+	require(slice_eq(line, SLICE("yes")) ||
+		(line.n > 2 && line.p[0] == '"' && line.p[line.n - 1] == '"'));
+	return true;
+}
+
+static const struct {
+	const struct answer_protocol *protocol;
+	bool (*check)(struct slice reply);
+} protocols[] = {
+	{ &answer_policy, check_policy },
+	{ &answer_socketmap, check_socketmap },
+	{ &answer_lookup, check_lookup },
+};
+
+#define PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
+
+static void
+check_stream(size_t which, struct world *w, struct slice in)
+{
+	const struct answer_protocol *p = protocols[which].protocol;
+	struct answer_source source = { may_relay, w, "", "X-User" };
+	struct buf *out = buf_create(ANSWER_REPLY_MAX);
+	struct buf *again = buf_create(ANSWER_REPLY_MAX);
+
+	require(out != NULL && again != NULL);
+	for (;;) {
+		struct slice given = in;
+		ssize_t n;
+		bool let_in;
+
+		if (given.n > p->request_max)
+			given.n = p->request_max;
+		buf_clear(out);
+		buf_clear(again);
+		w->asked = false;
+		n = p->answer(&source, given, out);
+		require(!buf_overflowed(out));
+		if (n <= 0) {
+			require(buf_len(out) == 0);
+			break;
+		}
+		require((size_t)n <= given.n);
+		let_in = protocols[which].check(buf_data(out));
+		require(!let_in || (w->yes && w->asked));
+		require(p->answer(&source, slice_make(given.p, (size_t)n),
+			    again) == n);
+		require(slice_eq(buf_data(out), buf_data(again)));
+		in = slice_skip(in, (size_t)n);
+	}
+	buf_destroy(&out);
+	buf_destroy(&again);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice in = slice_make((const char *)data, size);
+	struct world w = { 0 };
+	size_t user;
+
+	if (size < 3)
+		return 0;
+	w.yes = (data[0] & 0x80) != 0;
+	user = (size_t)(data[1] << 8 | data[2]) % 1024;
+	in = slice_skip(in, 3);
+	if (user > in.n)
+		user = in.n;
+	w.user = slice_make(in.p, user);
+	check_stream((data[0] & 0x7f) % PROTOCOLS, &w, slice_skip(in, user));
+	return 0;
+}
