@@ -361,11 +361,14 @@ reload(struct daemon *d)
 	struct pbs_config fresh = { 0 };
 	struct option_problems problems = { NULL, 0 };
 	struct logmatch *match = NULL;
+	struct logmatch_config mc;
 	struct err err;
 	int ret = pbs_config_load(&fresh, d->argc, d->argv, &problems);
 
-	if (ret == 0)
-		match = logmatch_create(fresh.regex, &err);
+	if (ret == 0) {
+		pbs_config_match(&fresh, &mc);
+		match = logmatch_create(&mc, &err);
+	}
 	if (match != NULL) {
 		take_over(d, &fresh, match);
 		log_event(LOG_NOTICE, "reload");

@@ -333,12 +333,14 @@ static int
 start_loop(struct daemon *d)
 {
 	struct err err;
+	struct logmatch_config mc;
 	int status;
 
 	if (uv_loop_init(&d->loop) != 0)
 		return EX_OSERR;
 	d->has_loop = true;
-	d->match = logmatch_create(d->config.regex, &(struct err){ 0 });
+	pbs_config_match(&d->config, &mc);
+	d->match = logmatch_create(&mc, &(struct err){ 0 });
 	if (d->match == NULL || relay_db_start(d->db, &d->loop) == -1)
 		return EX_OSERR;
 	status =

@@ -21,7 +21,7 @@
 #define NOW 1795367045 /* some time in 2026 */
 
 static void
-check_login(const struct logmatch *m, const uint8_t *data, size_t size, bool ok)
+check_login(struct logmatch *m, const uint8_t *data, size_t size, bool ok)
 {
 	static const char head[] =
 	    "2026-11-22T17:04:05.678901+01:00 mx perdition.imap4[12]: ";
@@ -61,8 +61,12 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct logmatch_login login;
+	static char name[] = "perdition", *names[] = { name };
+	struct logmatch_config c = {
+		.patterns = names, .patterns_n = 1, .file = "", .regex = ""
+	};
 	struct err err;
-	struct logmatch *m = logmatch_create("", &err);
+	struct logmatch *m = logmatch_create(&c, &err);
 
 	if (m == NULL)
 		abort();

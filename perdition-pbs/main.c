@@ -13,6 +13,7 @@
 #include "common/generate.h"
 #include "perdition-pbs/daemon.h"
 #include "perdition-pbs/pbs_config.h"
+#include "perdition-pbs/testpattern.h"
 #include "perdition-pbs/tools.h"
 
 #include "common/banned.h"
@@ -27,6 +28,15 @@ written(int ret)
 		return 0;
 	fprintf(stderr, PROGRAM ": standard output: %s\n", strerror(errno));
 	return EX_IOERR;
+}
+
+/* The status of a test whose result was, or was not, written. */
+static int
+tested(int status)
+{
+	int bad = written(0);
+
+	return bad != 0 ? bad : status;
 }
 
 /* For the makers of the manual page and of the sample file only. */
@@ -81,6 +91,8 @@ run(struct pbs_config *c, int argc, char *argv[])
 	if (c->dump_config)
 		return written(
 		    option_write_dump(&pbs_options, c, true, stdout));
+	if (c->test_pattern != NULL)
+		return tested(testpattern_run(c));
 	return run_mode(c, argc, argv);
 }
 

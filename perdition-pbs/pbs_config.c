@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "perdition-pbs/answer.h"
-#include "perdition-pbs/logmatch.h"
 
 #include "common/banned.h"
 
@@ -78,15 +77,51 @@ check_prefix(struct check *k)
 		    "holds a byte that is no visible ASCII character");
 }
 
+/* One part of what logmatch_create() takes. */
 static void
-check_regex(struct check *k)
+check_match(struct check *k, const char *name, size_t nth, const char *value,
+    const struct logmatch_config *mc)
 {
 	struct err err;
-	struct logmatch *m = logmatch_create(k->c->regex, &err);
+	struct logmatch *m = logmatch_create(mc, &err);
 
 	if (m == NULL)
-		complain(k, "regex", k->c->regex, err.msg);
+		complain_nth(k, name, nth, value, err.msg);
 	logmatch_destroy(&m);
+}
+
+/*
+ * One by one, so that each mistake is told with its place; then all together,
+ * for names that are given twice.
+ */
+static void
+check_patterns(struct check *k)
+{
+	struct pbs_config *c = k->c;
+	struct logmatch_config mc = { .file = "", .regex = "" };
+	int bad = k->bad;
+
+	/* setenv runs for each SMTP client, and follows no log. */
+	if (c->mode != PBS_DAEMON)
+		return;
+	/* Who names another wants that one. */
+	if (option_set_where(k->state, "pattern") == NULL &&
+	    (c->pattern_file[0] != '\0' || c->regex[0] != '\0'))
+		option_strings.clear(NULL, &c->pattern);
+	for (size_t i = 0; i < c->pattern.n; i++) {
+		mc.patterns = &c->pattern.v[i];
+		mc.patterns_n = 1;
+		check_match(k, "pattern", i, c->pattern.v[i], &mc);
+	}
+	mc.patterns_n = 0;
+	mc.file = c->pattern_file;
+	check_match(k, "pattern_file", 0, c->pattern_file, &mc);
+	mc.file = "";
+	mc.regex = c->regex;
+	check_match(k, "regex", 0, c->regex, &mc);
+	pbs_config_match(c, &mc);
+	if (k->bad == bad)
+		check_match(k, "pattern", 0, "all together", &mc);
 }
 
 static void
@@ -338,7 +373,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	struct check k = { c, state, problems, 0 };
 
 	check_prefix(&k);
-	check_regex(&k);
+	check_patterns(&k);
 	check_never(&k);
 	check_always(&k);
 	check_socket_mode(&k);
@@ -350,6 +385,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_ids(&k);
 	check_absolute(&k, "db_file", c->db_file, false);
 	check_absolute(&k, "log_file", c->log_file, true);
+	check_absolute(&k, "pattern_file", c->pattern_file, true);
 	check_absolute(&k, "socket", c->socket, true);
 	check_absolute(&k, "policy_socket", c->policy_socket, true);
 	check_absolute(&k, "socketmap_socket", c->socketmap_socket, true);
@@ -473,6 +509,17 @@ pbs_config_clear(struct pbs_config *c)
 	free(c->control_path);
 	option_clear(&pbs_options, c);
 	memset(c, 0, sizeof(*c));
+}
+
+void
+pbs_config_match(const struct pbs_config *c, struct logmatch_config *m)
+{
+	*m = (struct logmatch_config){
+		.patterns = c->pattern.v,
+		.patterns_n = c->pattern.n,
+		.file = c->pattern_file,
+		.regex = c->regex,
+	};
 }
 
 void

@@ -12,6 +12,7 @@
 
 #include "common/addr.h"
 #include "common/option.h"
+#include "perdition-pbs/logmatch.h"
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_rule.h"
 
@@ -34,7 +35,9 @@ struct pbs_config {
 	char *db_file, *prefix;
 	unsigned int timeout;      /* s */
 	unsigned int timeout_from; /* enum pbs_timeout_from */
-	char *log_file, *regex;
+	char *log_file;
+	struct option_list pattern;
+	char *pattern_file, *regex;
 	char *socket, *socket_user, *socket_mode;
 	char *policy_socket, *policy_header, *socketmap_socket, *lookup_socket;
 	char *mta_user;
@@ -49,6 +52,7 @@ struct pbs_config {
 	char *log_facility;
 	char *config_file;
 	bool help, version, dump_config;
+	char *test_pattern; /* a file; NULL: not asked for */
 
 	/* --- made from the above -------------------------------------------
 	 */
@@ -83,6 +87,8 @@ int pbs_config_load(struct pbs_config *c, int argc, char *const argv[],
     struct option_problems *);
 void pbs_config_clear(struct pbs_config *);
 
+/* Pointers into the configuration. */
+void pbs_config_match(const struct pbs_config *, struct logmatch_config *);
 void pbs_config_rule(const struct pbs_config *, struct relay_rule *);
 void pbs_config_limits(const struct pbs_config *, struct relay_limits *);
 

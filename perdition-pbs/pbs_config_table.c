@@ -97,15 +97,39 @@ static const struct option_def defs[] = {
 		    "restarts. It need not exist yet. Whoever can write to the "
 		    "system's log can forge logins there: prefer socket where "
 		    "other users have accounts. Empty: no log." },
+	{ .name = "pattern",
+	    .type = &option_strings,
+	    .offset = FIELD(pattern),
+	    .dflt = "perdition",
+	    .arg = "NAME",
+	    .group = G_SOURCE,
+	    .help = "Take logins of this server from log_file; repeated for "
+		    "several. See PATTERNS. With pattern_file or regex "
+		    "perdition has to be named to be among them." },
+	{ .name = "pattern_file",
+	    .type = &option_path,
+	    .offset = FIELD(pattern_file),
+	    .dflt = "",
+	    .group = G_SOURCE,
+	    .help = "And of the servers whose patterns this file defines. See "
+		    "PATTERNS. Empty: none." },
+	{ .name = "test_pattern",
+	    .type = &option_path,
+	    .offset = FIELD(test_pattern),
+	    .flags = OPTION_COMMAND,
+	    .group = G_OTHER,
+	    .help = "Tell for each line of this file (- for standard input) "
+		    "what the patterns make of it, and end; status 1 when "
+		    "there is no login." },
 	{ .name = "regex",
 	    .letter = 'r',
 	    .type = &option_string,
 	    .offset = FIELD(regex),
 	    .dflt = "",
-	    .arg = "PATTERN",
+	    .arg = "REGEX",
 	    .group = G_SOURCE,
 	    .help = "A POSIX extended regular expression to find logins in "
-		    "log_file instead of perdition's own lines: its first "
+		    "lines of log_file that no pattern takes: its first "
 		    "group is the client's address, its second the user. It is "
 		    "applied to the whole line; unless it begins with ^ and "
 		    "ends with $, and matches all that lies between, a user "

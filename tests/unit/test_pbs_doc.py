@@ -13,7 +13,8 @@ import tempfile
 SRC = os.environ.get("srcdir", os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.join(SRC, "..", "..")
 PROGRAM = os.path.abspath("../../perdition-pbs/perdition-pbs")
-COMMAND_ONLY = {"help", "version", "config_file", "dump_config"}
+COMMAND_ONLY = {"help", "version", "config_file", "dump_config",
+                "test_pattern"}
 failures = 0
 
 

@@ -38,7 +38,19 @@ static const struct {
 	{ "2026-11-22T11:04:05.6-05:00", ISO_TIME, 27, ISO_TIME },
 	{ "2026-11-22T17:04:05", ISO_TIME, 0, 0 },
 	{ "2026-11-22T17:04:05.+01:00", ISO_TIME, 0, 0 },
-	{ "2026-11-22 17:04:05+01:00", ISO_TIME, 0, 0 },
+	/* Local time. */
+	{ "2026-11-22 11:04:05+01:00", ISO_TIME, 19, ISO_TIME },
+	{ "2026/11/22 11:04:05 [info]", ISO_TIME, 19, ISO_TIME },
+	{ "2025-11-22 11:04:05", ISO_TIME, 19, ISO_TIME - 365 * 86400 },
+	{ "2026/11-22 11:04:05", ISO_TIME, 0, 0 },
+	{ "2026/11/22 13:04:05", ISO_TIME, 0, 0 },
+	{ "2026/02/29 13:04:05", ISO_TIME, 0, 0 },
+	/* multilog's: ten seconds more than since the epoch. */
+	{ "@4000000037c219bf2ef02e94 x", ISO_TIME, 25, 935467445 },
+	{ "@4000000037c219bf2ef02e9", ISO_TIME, 0, 0 },
+	{ "@4000000037c219bf2ef02e9G", ISO_TIME, 0, 0 },
+	{ "@4000000137c219bf2ef02e94", ISO_TIME, 0, 0 },
+	{ "@3fffffff37c219bf2ef02e94", ISO_TIME, 0, 0 },
 	{ "2026-13-22T17:04:05Z", ISO_TIME, 0, 0 },
 	{ "2026-11-22T24:04:05Z", ISO_TIME, 0, 0 },
 	{ "2026-11-22T17:04:05+15:00", ISO_TIME, 0, 0 },
@@ -70,15 +82,42 @@ static const struct {
 
 START_TEST(stamping)
 {
+	static struct logtime_memo memo; /* stays, as in the daemon */
+	struct logtime_stamp stamp;
 	int64_t when = 0;
+	size_t n = 0;
 
 	setenv("TZ", "America/New_York", 1);
 	tzset();
-	ck_assert_uint_eq(
-	    logtime_parse(slice_str(stamps[_i].line), stamps[_i].now, &when),
-	    stamps[_i].n);
-	if (stamps[_i].n > 0)
-		ck_assert_int_eq(when, stamps[_i].when);
+	for (int i = 0; i < 2; i++) { /* computed, then remembered */
+		n = 0;
+		if (logtime_find(slice_str(stamps[_i].line), &stamp) &&
+		    logtime_read(&stamp, stamps[_i].now, &memo, &when))
+			n = stamp.text.n;
+		ck_assert_uint_eq(n, stamps[_i].n);
+		if (n > 0)
+			ck_assert_int_eq(when, stamps[_i].when);
+	}
+}
+END_TEST
+
+/* Within one minute the year changes; the memo must not blur that. */
+START_TEST(boundary)
+{
+	struct logtime_memo memo = { .minute_n = 0 };
+	struct logtime_stamp stamp;
+	int64_t when;
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	for (int i = 0; i < 3; i++) {
+		ck_assert(logtime_find(SLICE("Nov 22 17:04:05"), &stamp));
+		ck_assert(logtime_read(&stamp, ISO_TIME, &memo, &when));
+		ck_assert_int_eq(when, ISO_TIME + 3600);
+		ck_assert(logtime_find(SLICE("Nov 22 17:04:06"), &stamp));
+		ck_assert(logtime_read(&stamp, ISO_TIME, &memo, &when));
+		ck_assert_int_eq(when, ISO_TIME + 3601 - 365 * 86400);
+	}
 }
 END_TEST
 
@@ -87,6 +126,29 @@ END_TEST
 #define CLOSE                                                                  \
 	"Closing session: 203.0.113.77:999->198.51.100.1:143 "                 \
 	"authorisation_id=NONE "
+
+static struct logmatch *
+of_perdition(void)
+{
+	static char name[] = "perdition", *names[] = { name };
+	struct logmatch_config c = {
+		.patterns = names, .patterns_n = 1, .file = "", .regex = ""
+	};
+	struct err err;
+	struct logmatch *m = logmatch_create(&c, &err);
+
+	ck_assert_ptr_nonnull(m);
+	return m;
+}
+
+static struct logmatch *
+of_regex(const char *regex, struct err *err)
+{
+	struct logmatch_config c = { .file = "", .regex = regex };
+
+	return logmatch_create(&c, err);
+}
+
 #define BARE_NUL "\"b\0b\""
 
 static const struct {
@@ -166,8 +228,7 @@ static const struct {
 
 START_TEST(matching)
 {
-	struct err err;
-	struct logmatch *m = logmatch_create("", &err);
+	struct logmatch *m = of_perdition();
 	static struct logmatch_login login;
 	char text[ADDR_TEXT_MAX];
 
@@ -208,8 +269,7 @@ static const struct slice names[] = {
 
 START_TEST(forging)
 {
-	struct err err;
-	struct logmatch *m = logmatch_create("", &err);
+	struct logmatch *m = of_perdition();
 	static struct logmatch_login login;
 	static struct auth_event ev;
 	char out[LOGMATCH_LINE_MAX];
@@ -260,7 +320,7 @@ static const struct {
 START_TEST(site_pattern)
 {
 	struct err err;
-	struct logmatch *m = logmatch_create(patterns[_i].regex, &err);
+	struct logmatch *m = of_regex(patterns[_i].regex, &err);
 	static struct logmatch_login login;
 
 	ck_assert_ptr_nonnull(m);
@@ -280,9 +340,9 @@ START_TEST(bad_pattern)
 {
 	struct err err;
 
-	ck_assert_ptr_null(logmatch_create("(", &err));
+	ck_assert_ptr_null(of_regex("(", &err));
 	ck_assert_str_ne(err.msg, "");
-	ck_assert_ptr_null(logmatch_create("login", &err));
+	ck_assert_ptr_null(of_regex("login", &err));
 	ck_assert_ptr_nonnull(strstr(err.msg, "group"));
 }
 END_TEST
@@ -293,6 +353,7 @@ main(void)
 	TCase *t = tcase_create("logmatch");
 
 	tcase_add_loop_test(t, stamping, 0, COUNT(stamps));
+	tcase_add_test(t, boundary);
 	tcase_add_loop_test(t, matching, 0, COUNT(lines));
 	tcase_add_loop_test(t, forging, 0, COUNT(names));
 	tcase_add_loop_test(t, site_pattern, 0, COUNT(patterns));
