@@ -261,10 +261,22 @@ on_nothing(uv_timer_t *t)
 }
 
 static void
+save_position(void *arg, struct slice name, struct slice position)
+{
+	journal_save_position(arg, name, position);
+}
+
+void
+daemon_save_positions(struct daemon *d)
+{
+	sources_save(d->sources, save_position, d->relay.journal);
+	d->saved_at = uv_now(&d->loop);
+}
+
+static void
 flush_journal(struct daemon *d)
 {
 	struct journal *j = d->relay.journal;
-	char position[TAIL_SAVE_MAX];
 	struct err err = { 0 };
 	bool failed;
 
@@ -272,13 +284,9 @@ flush_journal(struct daemon *d)
 		return;
 	/* With the entries that these lines gave; else each second, lest
 	 * every line about other mail costs a write. */
-	if (d->tail != NULL && tail_moved(d->tail) &&
-	    (journal_dirty(j) || uv_now(&d->loop) - d->saved_at >= TICK_MS)) {
-		size_t n = tail_save(d->tail, position);
-
-		journal_save_source(j, slice_make(position, n));
-		d->saved_at = uv_now(&d->loop);
-	}
+	if (sources_moved(d->sources) &&
+	    (journal_dirty(j) || uv_now(&d->loop) - d->saved_at >= TICK_MS))
+		daemon_save_positions(d);
 	if (!journal_dirty(j))
 		return;
 	failed = journal_flush(j, d->relay.store, &err) == -1;
@@ -321,6 +329,17 @@ note_restart(const char *name, const char *was, const char *is)
 		    LOG_STR("option", name));
 }
 
+static void
+note_list(const char *name, const struct option_list *was,
+    const struct option_list *is)
+{
+	bool same = was->n == is->n;
+
+	for (size_t i = 0; same && i < was->n; i++)
+		same = strcmp(was->v[i], is->v[i]) == 0;
+	note_restart(name, "", same ? "" : "changed");
+}
+
 /* Takes fresh over for what can change; the rest stays as it was. */
 static void
 take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
@@ -330,7 +349,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 
 	note_restart("db_file", c->db_path, fresh->db_path);
 	note_restart("prefix", c->prefix, fresh->prefix);
-	note_restart("log_file", c->log_file, fresh->log_file);
+	note_list("log_file", &c->log_file, &fresh->log_file);
 	note_restart("socket", c->socket, fresh->socket);
 	note_restart("policy_socket", c->policy_socket, fresh->policy_socket);
 	note_restart(
@@ -391,8 +410,7 @@ on_hup(uv_signal_t *h, int number)
 	if (logdest_reopen(d->dest, &err) == -1)
 		log_event(LOG_ERR, "log-reopen", LOG_STR("error", err.msg));
 	reload(d);
-	if (d->tail != NULL)
-		tail_reopen(d->tail);
+	sources_reopen(d->sources);
 }
 
 static void
@@ -445,7 +463,7 @@ stop(struct daemon *d)
 {
 	struct err err;
 
-	tail_destroy(&d->tail);
+	sources_destroy(&d->sources);
 	stream_destroy(&d->stream);
 	stream_destroy(&d->control);
 	answers_stop(d->answers);

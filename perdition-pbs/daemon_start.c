@@ -83,9 +83,8 @@ open_log(struct daemon *d)
 		log_event(LOG_WARNING, "log-owner",
 		    LOG_STR("file", d->config.log_facility),
 		    LOG_STR("error", strerror(errno)));
-	if (d->config.log_file[0] != '\0')
-		d->log_mark_n = tail_mark(d->config.log_file, d->log_mark);
-	return 0;
+	d->sources = sources_create(&d->config, daemon_on_line, d, &err);
+	return d->sources == NULL ? fail(&err, EX_OSERR) : 0;
 }
 
 /* --- state --------------------------------------------------------------- */
@@ -265,21 +264,41 @@ start_stream(struct daemon *d, struct stream **out, int *fd, const char *path,
 	return *out == NULL ? fail(&err, EX_OSERR) : 0;
 }
 
-static int
-start_tail(struct daemon *d)
+/* Positions of what is read no more: they would be wrong for what may come to
+ * that name in time.  So is, by now, the one without a name. */
+static void
+forget_positions(struct journal *j, const struct sources *sources)
 {
-	struct slice saved = { NULL, 0 };
+	char copy[POSITION_NAME_MAX];
+	struct slice name, position;
+	size_t i = 0;
+
+	while (positions_at(journal_positions(j), i, &name, &position)) {
+		if (sources_knows(sources, name)) {
+			i++;
+			continue;
+		}
+		if (name.n > 0)
+			memcpy(copy, name.p, name.n);
+		journal_save_position(
+		    j, slice_make(copy, name.n), slice_make(NULL, 0));
+	}
+}
+
+static int
+start_sources(struct daemon *d)
+{
+	struct journal *j = d->relay.journal;
 	struct err err;
 
-	if (d->config.log_file[0] == '\0')
+	if (sources_start(d->sources, &d->loop,
+		j == NULL ? NULL : journal_positions(j), &err) == -1)
+		return fail(&err, EX_NOINPUT);
+	if (j == NULL)
 		return 0;
-	if (d->relay.journal != NULL)
-		saved = journal_source(d->relay.journal);
-	if (saved.n == 0)
-		saved = slice_make(d->log_mark, d->log_mark_n);
-	d->tail = tail_create(
-	    &d->loop, d->config.log_file, saved, daemon_on_line, d, &err);
-	return d->tail == NULL ? fail(&err, EX_NOINPUT) : 0;
+	daemon_save_positions(d);
+	forget_positions(j, d->sources);
+	return 0;
 }
 
 /* --- all ----------------------------------------------------------------- */
@@ -319,12 +338,13 @@ go_background(struct daemon *d)
 static int
 become_user(struct daemon *d)
 {
+	gid_t groups[SOURCES_GROUPS_MAX];
 	struct err err;
 
 	if (d->config.uid == (uid_t)-1)
 		return 0;
-	if (process_become(
-		d->config.uid, d->config.gid, d->config.log_file, &err) == -1)
+	if (process_become(d->config.uid, d->config.gid, groups,
+		sources_groups(d->sources, groups), &err) == -1)
 		return fail(&err, EX_NOPERM);
 	return 0;
 }
@@ -352,7 +372,7 @@ start_loop(struct daemon *d)
 	    answers_start(d->answers, &d->loop, &d->config, &err) == -1)
 		status = fail(&err, EX_OSERR);
 	if (status == 0)
-		status = start_tail(d);
+		status = start_sources(d);
 	return status;
 }
 
@@ -388,6 +408,10 @@ daemon_ready(struct daemon *d)
 void
 daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 {
+	struct option_list logs = a->log_file;
+
+	a->log_file = b->log_file;
+	b->log_file = logs;
 #define SWAP(field)                                                            \
 	do {                                                                   \
 		char *was = a->field;                                          \
@@ -404,7 +428,6 @@ daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 	SWAP(control_path);
 	SWAP(journal_path);
 	SWAP(state_dir);
-	SWAP(log_file);
 	SWAP(log_facility);
 	SWAP(pid_file);
 	SWAP(user);
@@ -423,7 +446,7 @@ void
 daemon_free(struct daemon *d)
 {
 	/* After a start that failed half way, some still stand. */
-	tail_destroy(&d->tail);
+	sources_destroy(&d->sources);
 	stream_destroy(&d->stream);
 	stream_destroy(&d->control);
 	if (d->answers != NULL)

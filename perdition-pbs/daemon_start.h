@@ -16,8 +16,8 @@
 #include "perdition-pbs/pbs_config.h"
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_db.h"
+#include "perdition-pbs/sources.h"
 #include "perdition-pbs/stream.h"
-#include "perdition-pbs/tail.h"
 
 struct daemon {
 	struct pbs_config config;
@@ -29,9 +29,7 @@ struct daemon {
 	struct relay relay;
 	struct relay_db *db;
 	struct logmatch *match;
-	struct tail *tail;            /* NULL: no log */
-	char log_mark[TAIL_SAVE_MAX]; /* where the log ended at the start */
-	size_t log_mark_n;
+	struct sources *sources;
 	struct stream *stream, *control; /* NULL: no such socket */
 	struct answers *answers;
 	int stream_fd, control_fd; /* until the streams take them; or -1 */
@@ -44,7 +42,7 @@ struct daemon {
 	int ready_fd; /* to the parent that waits; -1: none */
 	bool wrote_pid;
 	bool journal_failed;  /* and it was said */
-	uint64_t saved_at;    /* ms of the loop: the log's position */
+	uint64_t saved_at;    /* ms of the loop: the sources' positions */
 	int64_t clock_offset; /* wall clock less time since boot, s */
 	int64_t refused_second;
 	unsigned int refused_n;
@@ -71,5 +69,6 @@ size_t daemon_on_control(
 void daemon_on_lost(
     void *arg, const struct relay_entry *, struct slice user, enum relay_loss);
 void daemon_flush(struct daemon *);
+void daemon_save_positions(struct daemon *); /* into the journal */
 
 #endif

@@ -41,7 +41,8 @@ enum record_type {
 	RECORD_TOUCH = 1,
 	RECORD_REMOVE,
 	RECORD_PURGE,
-	RECORD_SOURCE
+	RECORD_SOURCE,       /* of old: the only source's position */
+	RECORD_POSITION = 16 /* name's length (16 bits), name, position */
 };
 
 struct record_head {
@@ -57,9 +58,9 @@ struct record_entry { /* body of RECORD_TOUCH, before the user's name, and
 	uint8_t prefix, zero[7];
 };
 
-#define RECORD_MAX (sizeof(struct record_head) + JOURNAL_SOURCE_MAX)
-static_assert(
-    sizeof(struct record_entry) + RELAY_USER_MAX <= JOURNAL_SOURCE_MAX,
+#define POSITION_MAX (sizeof(uint16_t) + POSITION_NAME_MAX + POSITION_BYTES_MAX)
+#define RECORD_MAX (sizeof(struct record_head) + POSITION_MAX)
+static_assert(sizeof(struct record_entry) + RELAY_USER_MAX <= POSITION_MAX,
     "RECORD_MAX does not hold every record");
 
 struct journal {
@@ -69,8 +70,7 @@ struct journal {
 	uint64_t size; /* of the file's good part */
 	size_t pending_n;
 	bool failed; /* the file misses something: only a snapshot helps */
-	size_t source_n;
-	char source[JOURNAL_SOURCE_MAX];
+	struct positions *positions;
 	char pending[PENDING_MAX];
 };
 
@@ -144,8 +144,10 @@ journal_open(
 		return NULL;
 	}
 	j->fd = -1;
+	j->positions = positions_create();
 	j->path = strdup(path);
-	if (j->path == NULL || asprintf(&j->tmp, "%s.new", path) == -1) {
+	if (j->positions == NULL || j->path == NULL ||
+	    asprintf(&j->tmp, "%s.new", path) == -1) {
 		j->tmp = NULL;
 		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 		journal_close(&j);
@@ -194,6 +196,7 @@ journal_close(struct journal **jp)
 		write_pending(j);
 		close(j->fd);
 	}
+	positions_destroy(&j->positions);
 	free(j->path);
 	free(j->tmp);
 	free(j);
@@ -216,6 +219,21 @@ checksum(const struct journal *j, const char *record, size_t n)
 }
 
 static bool
+apply_position(struct journal *j, unsigned int type, struct slice body)
+{
+	uint16_t n = 0;
+
+	if (type == RECORD_POSITION) {
+		if (body.n < sizeof(n))
+			return false;
+		memcpy(&n, body.p, sizeof(n));
+		body = slice_skip(body, sizeof(n));
+	}
+	return n <= body.n && positions_set(j->positions, slice_make(body.p, n),
+				  slice_skip(body, n)) == 0;
+}
+
+static bool
 apply(struct journal *j, struct relay_store *s, unsigned int type,
     struct slice body, int64_t now, int64_t limit)
 {
@@ -227,11 +245,8 @@ apply(struct journal *j, struct relay_store *s, unsigned int type,
 		relay_store_clear(s);
 		return true;
 	}
-	if (type == RECORD_SOURCE && body.n <= sizeof(j->source)) {
-		memcpy(j->source, body.p, body.n);
-		j->source_n = body.n;
-		return true;
-	}
+	if (type == RECORD_SOURCE || type == RECORD_POSITION)
+		return apply_position(j, type, body);
 	if (body.n < sizeof(r) ||
 	    (type != RECORD_TOUCH && type != RECORD_REMOVE))
 		return false;
@@ -346,10 +361,10 @@ out:
 	return ret;
 }
 
-struct slice
-journal_source(const struct journal *j)
+const struct positions *
+journal_positions(const struct journal *j)
 {
-	return slice_make(j->source, j->source_n);
+	return j->positions;
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -423,33 +438,58 @@ journal_purge(struct journal *j)
 	append(j, RECORD_PURGE, SLICE(""));
 }
 
-void
-journal_save_source(struct journal *j, struct slice position)
+static void
+append_position(struct journal *j, struct slice name, struct slice position)
 {
-	if (position.n > sizeof(j->source))
-		return;
-	memcpy(j->source, position.p, position.n);
-	j->source_n = position.n;
-	append(j, RECORD_SOURCE, position);
+	char body[POSITION_MAX];
+	uint16_t n = (uint16_t)name.n;
+
+	memcpy(body, &n, sizeof(n));
+	if (name.n > 0)
+		memcpy(body + sizeof(n), name.p, name.n);
+	if (position.n > 0)
+		memcpy(body + sizeof(n) + name.n, position.p, position.n);
+	append(j, RECORD_POSITION,
+	    slice_make(body, sizeof(n) + name.n + position.n));
+}
+
+void
+journal_save_position(
+    struct journal *j, struct slice name, struct slice position)
+{
+	if (positions_set(j->positions, name, position) == 0)
+		append_position(j, name, position);
 }
 
 /* About; a name is as long as this on the whole. */
 #define USER_TYPICAL 24
 
 static size_t
-snapshot_size(const struct relay_store *s)
+positions_size(const struct journal *j)
 {
-	return sizeof(struct header) +
+	struct slice name, position;
+	size_t n = 0;
+
+	for (size_t i = 0; positions_at(j->positions, i, &name, &position); i++)
+		n += sizeof(struct record_head) + sizeof(uint16_t) + name.n +
+		     position.n;
+	return n;
+}
+
+static size_t
+snapshot_size(const struct journal *j, const struct relay_store *s)
+{
+	return sizeof(struct header) + positions_size(j) +
 	       relay_store_count(s) *
 		   (sizeof(struct record_head) + sizeof(struct record_entry) +
-		       USER_TYPICAL) +
-	       RECORD_MAX;
+		       USER_TYPICAL);
 }
 
 /* Everything alive, through the memory for what waits. */
 static int
 write_snapshot(struct journal *j, const struct relay_store *s, int fd)
 {
+	struct slice name, position;
 	int old = j->fd;
 	int ret = -1;
 
@@ -458,8 +498,8 @@ write_snapshot(struct journal *j, const struct relay_store *s, int fd)
 	j->fd = fd;
 	j->failed = false;
 	j->pending_n = 0;
-	if (j->source_n > 0)
-		append(j, RECORD_SOURCE, journal_source(j));
+	for (size_t i = 0; positions_at(j->positions, i, &name, &position); i++)
+		append_position(j, name, position);
 	for (size_t i = 0; i < relay_store_count(s) && !j->failed; i++) {
 		const struct relay_entry *e = relay_store_at(s, i);
 
@@ -512,7 +552,7 @@ journal_flush(struct journal *j, const struct relay_store *s, struct err *err)
 {
 	if (!j->failed && write_pending(j) == 0) {
 		if (j->size > GROWN_MIN &&
-		    j->size > GROWN_FACTOR * snapshot_size(s))
+		    j->size > GROWN_FACTOR * snapshot_size(j, s))
 			return journal_snapshot(j, s, err);
 		return 0;
 	}

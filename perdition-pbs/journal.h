@@ -21,9 +21,8 @@
 
 #include "common/err.h"
 #include "common/slice.h"
+#include "perdition-pbs/positions.h"
 #include "perdition-pbs/relay_store.h"
-
-#define JOURNAL_SOURCE_MAX 1024 /* bytes of a source's position */
 
 struct journal;
 
@@ -48,8 +47,12 @@ int journal_chown(struct journal *, uid_t, gid_t);
 int journal_load(struct journal *, struct relay_store *, int64_t now,
     int64_t limit, uint64_t *torn, struct err *);
 
-/* The source's position as last saved, or empty; valid until the next save. */
-struct slice journal_source(const struct journal *);
+/*
+ * How far the sources had been read, as last saved; valid until the next
+ * save.  A journal of perdition-pbs 3.0.0 or earlier has one without a name:
+ * that of its only log.
+ */
+const struct positions *journal_positions(const struct journal *);
 
 /*
  * What happened, in order.  Kept in memory until journal_flush(), or at most
@@ -59,7 +62,9 @@ void journal_touch(
     struct journal *, const struct relay_entry *, struct slice user);
 void journal_remove(struct journal *, const struct relay_key *);
 void journal_purge(struct journal *);
-void journal_save_source(struct journal *, struct slice position);
+/* Limits as those of positions.h; what is beyond them is not kept. */
+void journal_save_position(
+    struct journal *, struct slice name, struct slice position);
 
 /*
  * Writes what waits, or a snapshot of store when the file has grown far

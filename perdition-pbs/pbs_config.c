@@ -313,6 +313,23 @@ check_absolute(
 		complain(k, name, path, "expected a file's path");
 }
 
+static void
+check_log_files(struct check *k)
+{
+	const struct option_list *logs = &k->c->log_file;
+
+	for (size_t i = 0; i < logs->n; i++) {
+		const char *path = logs->v[i];
+
+		if (path[0] != '/' && k->c->mode == PBS_DAEMON)
+			complain_nth(k, "log_file", i, path,
+			    "expected an absolute path");
+		if (path[strlen(path) - 1] == '/')
+			complain_nth(
+			    k, "log_file", i, path, "expected a file's path");
+	}
+}
+
 /* --- names that follow from db_file -------------------------------------- */
 
 /* The directory's true name, so that two ways to one file are one database. */
@@ -384,7 +401,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_policy_header(&k);
 	check_ids(&k);
 	check_absolute(&k, "db_file", c->db_file, false);
-	check_absolute(&k, "log_file", c->log_file, true);
+	check_log_files(&k);
 	check_absolute(&k, "pattern_file", c->pattern_file, true);
 	check_absolute(&k, "socket", c->socket, true);
 	check_absolute(&k, "policy_socket", c->policy_socket, true);

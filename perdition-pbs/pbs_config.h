@@ -35,8 +35,7 @@ struct pbs_config {
 	char *db_file, *prefix;
 	unsigned int timeout;      /* s */
 	unsigned int timeout_from; /* enum pbs_timeout_from */
-	char *log_file;
-	struct option_list pattern;
+	struct option_list log_file, pattern;
 	char *pattern_file, *regex;
 	char *socket, *socket_user, *socket_mode;
 	char *policy_socket, *policy_header, *socketmap_socket, *lookup_socket;

@@ -89,14 +89,21 @@ static const struct option_def defs[] = {
 		    "servers do not tell of the end." },
 	{ .name = "log_file",
 	    .letter = 'L',
-	    .type = &option_path,
+	    .type = &option_strings,
 	    .offset = FIELD(log_file),
 	    .dflt = "/var/log/mail.log",
+	    .arg = "FILE|GLOB",
 	    .group = G_SOURCE,
 	    .help = "Learn of logins from this log, through rotation and "
-		    "restarts. It need not exist yet. Whoever can write to the "
-		    "system's log can forge logins there: prefer socket where "
-		    "other users have accounts. Empty: no log." },
+		    "restarts. It need not exist yet. May be given more than "
+		    "once, and with the wildcards *, ? and [ ] of the shell: "
+		    "/srv/*/maillog; files that come to match later are read "
+		    "from their beginning, and those whose names begin with "
+		    "that of another match (mail.log.1 beside mail.log) are "
+		    "taken for rotated and left out. At most 256 files. "
+		    "Whoever can write to the system's log can forge logins "
+		    "there: prefer socket where other users have accounts. "
+		    "Empty: no log." },
 	{ .name = "pattern",
 	    .type = &option_strings,
 	    .offset = FIELD(pattern),

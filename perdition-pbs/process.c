@@ -152,15 +152,9 @@ process_make_dir_of(const char *file, uid_t uid, gid_t gid, struct err *err)
 }
 
 int
-process_become(uid_t uid, gid_t gid, const char *log_file, struct err *err)
+process_become(
+    uid_t uid, gid_t gid, const gid_t *groups, size_t n, struct err *err)
 {
-	gid_t groups[1];
-	size_t n = 0;
-	struct stat st;
-
-	if (log_file[0] != '\0' && stat(log_file, &st) == 0 &&
-	    (st.st_mode & S_IRGRP) != 0 && st.st_gid != 0)
-		groups[n++] = st.st_gid;
 	if (setgroups(n, groups) == -1 || setresgid(gid, gid, gid) == -1 ||
 	    setresuid(uid, uid, uid) == -1)
 		return err_set(err, errno,

@@ -5,6 +5,7 @@
 #ifndef PERDITION_PBS_PROCESS_H
 #define PERDITION_PBS_PROCESS_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -27,11 +28,9 @@ void process_ready(int fd);
 int process_make_dir(const char *dir, mode_t mode, uid_t, gid_t, struct err *);
 int process_make_dir_of(const char *file, uid_t, gid_t, struct err *);
 
-/*
- * For good.  log_file's group is kept, so that the log can be opened again
- * after its rotation, if the group may read it.  0, or -1 with err.
- */
-int process_become(uid_t, gid_t, const char *log_file, struct err *);
+/* For good; with n groups more: those that may read the logs.  0, or -1 with
+ * err. */
+int process_become(uid_t, gid_t, const gid_t *groups, size_t n, struct err *);
 
 /* 0, or -1 with err. */
 int process_write_pid(const char *path, uid_t, gid_t, struct err *);

@@ -7,10 +7,8 @@
 #include "perdition-pbs/tail.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +21,10 @@
 
 #include "common/banned.h"
 
-#define TICK_MS 1000
-#define BUDGET (1024 * 1024) /* bytes of one file per turn of the loop */
 /* A renamed file that nobody has written to for so long is let go. */
 #define QUIET_MS 120000
+/* And a log whose name is gone as well. */
+#define GONE_MS 3600000
 
 #define DIR_EVENTS                                                             \
 	(IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |                 \
@@ -34,29 +32,27 @@
 
 struct followed {
 	struct tail_file *file;
-	uint64_t quiet_since; /* ms of the loop */
-	uint64_t offset;      /* at that time */
+	uint64_t quiet_since; /* ms; 0: not read yet */
 	int wd;
 };
 
 struct tail {
-	uv_loop_t *loop;
-	char *path;
-	tail_line *fn;
-	void *arg;
 	int inotify;
+	char *path;
 	bool missing_said, failed_said;
+	bool moved;    /* since it was saved */
+	bool nameless; /* when last looked for, there was no such name */
 	size_t n;
 	struct followed files[TAIL_FILES_MAX]; /* the newest first */
-	uv_poll_t poll;
-	uv_timer_t tick;
-	uv_idle_t more; /* runs while there is more to read */
-	int closing;
-	char saved[TAIL_SAVE_MAX];
-	size_t saved_n;
 };
 
 /* --- watching ------------------------------------------------------------ */
+
+int
+tail_watch_dir(int inotify, const char *dir)
+{
+	return inotify_add_watch(inotify, dir, DIR_EVENTS) == -1 ? -1 : 0;
+}
 
 /* The directory of the log, or the nearest above it that is there. */
 static void
@@ -70,7 +66,7 @@ watch_dir(struct tail *t)
 	memcpy(dir, t->path, strlen(t->path) + 1);
 	do {
 		d = dirname(d);
-		if (inotify_add_watch(t->inotify, d, DIR_EVENTS) != -1)
+		if (tail_watch_dir(t->inotify, d) == 0)
 			return;
 	} while (strcmp(d, "/") != 0 && strcmp(d, ".") != 0);
 }
@@ -95,6 +91,7 @@ forget(struct tail *t, size_t i)
 	if (t->files[i].wd != -1)
 		inotify_rm_watch(t->inotify, t->files[i].wd);
 	tail_file_close(&t->files[i].file);
+	t->moved = true;
 	t->n--;
 	memmove(
 	    &t->files[i], &t->files[i + 1], (t->n - i) * sizeof(t->files[0]));
@@ -117,9 +114,8 @@ add(struct tail *t, struct tail_file *file, bool front)
 	memmove(
 	    &t->files[i + 1], &t->files[i], (t->n - i) * sizeof(t->files[0]));
 	t->n++;
-	t->files[i] = (struct followed){
-		.file = file, .wd = -1, .quiet_since = uv_now(t->loop)
-	};
+	t->files[i] = (struct followed){ .file = file, .wd = -1 };
+	t->moved = true;
 	watch_file(t, &t->files[i]);
 }
 
@@ -128,8 +124,11 @@ to_front(struct tail *t, size_t i)
 {
 	struct followed f = t->files[i];
 
+	if (i == 0)
+		return;
 	memmove(&t->files[1], &t->files[0], i * sizeof(t->files[0]));
 	t->files[0] = f;
+	t->moved = true;
 }
 
 static void
@@ -145,15 +144,17 @@ said_missing(struct tail *t, int error)
 	    LOG_STR("file", t->path), LOG_STR("error", strerror(error)));
 }
 
-/* Brings the list in line with what the name stands for. */
-static void
-look(struct tail *t)
+void
+tail_look(struct tail *t)
 {
 	struct tail_file *file;
 	struct stat st;
 	struct err err;
 
+	watch_dir(t);
+	t->nameless = false;
 	if (stat(t->path, &st) == -1) {
+		t->nameless = errno == ENOENT || errno == ENOTDIR;
 		said_missing(t, errno);
 		return;
 	}
@@ -176,126 +177,47 @@ look(struct tail *t)
 
 /* --- reading ------------------------------------------------------------- */
 
-/* Whether a renamed file is still of interest. */
-static bool
-is_quiet(struct tail *t, struct followed *f)
-{
-	struct tail_position p;
-
-	tail_file_position(f->file, &p);
-	if (p.offset != f->offset) {
-		f->offset = p.offset;
-		f->quiet_since = uv_now(t->loop);
-	}
-	return uv_now(t->loop) - f->quiet_since > QUIET_MS;
-}
-
-static void read_all(struct tail *);
-
-static void
-on_more(uv_idle_t *h)
-{
-	read_all(h->data);
-}
-
 /* Oldest first: the lines are in the order in which they were written. */
-static void
-read_all(struct tail *t)
+bool
+tail_read(struct tail *t, struct tail_buffer *b, size_t *budget, uint64_t now,
+    tail_line *fn, void *arg)
 {
 	bool more = false;
 
 	for (size_t i = t->n; i-- > 0;) {
 		struct followed *f = &t->files[i];
-		int ret = tail_file_read(f->file, BUDGET, t->fn, t->arg);
+		int ret = tail_file_read(f->file, b, budget, fn, arg);
 
 		if (ret == -1)
 			said_missing(t, errno);
+		if (tail_file_moved(f->file)) {
+			t->moved = true;
+			f->quiet_since = now;
+		} else if (f->quiet_since == 0) {
+			f->quiet_since = now;
+		}
 		if (ret == 1)
 			more = true;
-		else if (is_quiet(t, f) && i > 0)
+		else if (i > 0 && now - f->quiet_since > QUIET_MS)
 			forget(t, i);
 	}
-	if (more)
-		uv_idle_start(&t->more, on_more);
-	else
-		uv_idle_stop(&t->more);
-}
-
-void
-tail_reopen(struct tail *t)
-{
-	watch_dir(t);
-	/* What was written before a rename first, then its successor. */
-	read_all(t);
-	look(t);
-	read_all(t);
-}
-
-static void
-on_tick(uv_timer_t *h)
-{
-	tail_reopen(h->data);
-}
-
-static void
-on_inotify(uv_poll_t *h, int status, int events)
-{
-	struct tail *t = h->data;
-	_Alignas(struct inotify_event) char buf[4096];
-	bool names = false;
-	ssize_t n;
-
-	(void)events;
-	if (status < 0)
-		return; /* the tick goes on */
-	while ((n = read(t->inotify, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
-			struct inotify_event ev;
-
-			memcpy(&ev, p, sizeof(ev));
-			names = names || (ev.mask & IN_MODIFY) == 0;
-			p += sizeof(ev) + ev.len;
-		}
-	}
-	if (names)
-		tail_reopen(t);
-	else
-		read_all(t);
+	return more;
 }
 
 /* --- life ---------------------------------------------------------------- */
 
-static int
-start_loop(struct tail *t, struct err *err)
-{
-	int ret = uv_timer_init(t->loop, &t->tick);
-
-	if (ret == 0)
-		ret = uv_idle_init(t->loop, &t->more);
-	if (ret == 0)
-		ret = uv_poll_init(t->loop, &t->poll, t->inotify);
-	if (ret == 0)
-		ret = uv_poll_start(&t->poll, UV_READABLE, on_inotify);
-	if (ret == 0)
-		ret = uv_timer_start(&t->tick, on_tick, TICK_MS, TICK_MS);
-	if (ret == 0) /* what was written while nobody looked */
-		ret = uv_idle_start(&t->more, on_more);
-	if (ret != 0)
-		return err_set(err, -ret, "%s: %s", t->path, uv_strerror(ret));
-	t->tick.data = t->more.data = t->poll.data = t;
-	return 0;
-}
-
-/* The files to begin with; -1 when the log is there and cannot be read. */
-static int
+/* The files to begin with. */
+static void
 first_files(struct tail *t, struct slice saved, struct err *err)
 {
 	struct tail_file *found[TAIL_FILES_MAX];
 	struct tail_file *file = tail_file_open(t->path, err);
 	size_t n;
 
-	if (file == NULL && err->code != ENOENT && err->code != ENOTDIR)
-		return -1;
+	t->nameless =
+	    file == NULL && (err->code == ENOENT || err->code == ENOTDIR);
+	if (file != NULL || t->nameless)
+		err->code = 0;
 	n = tail_resume(t->path, saved, file, found, TAIL_FILES_MAX - 1);
 	if (file != NULL && saved.n == 0)
 		tail_file_seek_end(file);
@@ -303,12 +225,10 @@ first_files(struct tail *t, struct slice saved, struct err *err)
 		add(t, file, false);
 	for (size_t i = 0; i < n; i++)
 		add(t, found[i], false);
-	return 0;
 }
 
 struct tail *
-tail_create(uv_loop_t *loop, const char *path, struct slice saved,
-    tail_line *fn, void *arg, struct err *err)
+tail_create(int inotify, const char *path, struct slice saved, struct err *err)
 {
 	struct tail *t = calloc(1, sizeof(*t));
 
@@ -317,25 +237,25 @@ tail_create(uv_loop_t *loop, const char *path, struct slice saved,
 		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 		return NULL;
 	}
-	t->loop = loop;
-	t->fn = fn;
-	t->arg = arg;
-	t->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (t->inotify == -1)
-		err_set(err, errno, "inotify: %s", strerror(errno));
-	else
-		watch_dir(t);
-	if (t->inotify == -1 || first_files(t, saved, err) == -1 ||
-	    start_loop(t, err) == -1) {
-		while (t->n > 0)
-			forget(t, t->n - 1);
-		if (t->inotify != -1)
-			close(t->inotify);
-		free(t->path);
-		free(t);
-		return NULL;
-	}
+	t->inotify = inotify;
+	t->moved = true;
+	watch_dir(t);
+	first_files(t, saved, err);
 	return t;
+}
+
+void
+tail_destroy(struct tail **tp)
+{
+	struct tail *t = *tp;
+
+	if (t == NULL)
+		return;
+	*tp = NULL;
+	while (t->n > 0)
+		forget(t, t->n - 1);
+	free(t->path);
+	free(t);
 }
 
 size_t
@@ -354,61 +274,81 @@ tail_mark(const char *path, char out[TAIL_SAVE_MAX])
 	return sizeof(p);
 }
 
-static void
-on_closed(uv_handle_t *h)
-{
-	struct tail *t = h->data;
+/* --- where it stands ----------------------------------------------------- */
 
-	if (--t->closing > 0)
-		return;
-	close(t->inotify);
-	free(t->path);
-	free(t);
+const char *
+tail_path(const struct tail *t)
+{
+	return t->path;
+}
+
+bool
+tail_is_watch(const struct tail *t, int wd)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->files[i].wd == wd)
+			return true;
+	return false;
+}
+
+bool
+tail_is_gone(const struct tail *t, uint64_t now)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->files[i].quiet_since == 0 ||
+		    now - t->files[i].quiet_since < GONE_MS)
+			return false;
+	return t->nameless;
+}
+
+static size_t
+find(const struct tail *t, dev_t dev, ino_t ino)
+{
+	size_t i = 0;
+
+	while (i < t->n && !tail_file_is(t->files[i].file, dev, ino))
+		i++;
+	return i;
+}
+
+bool
+tail_has(const struct tail *t, dev_t dev, ino_t ino, bool *named)
+{
+	struct stat st;
+
+	*named =
+	    stat(t->path, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+	return find(t, dev, ino) < t->n;
 }
 
 void
-tail_destroy(struct tail **tp)
+tail_give_up(struct tail *t, dev_t dev, ino_t ino, struct tail_position *p)
 {
-	struct tail *t = *tp;
+	size_t i = find(t, dev, ino);
 
-	if (t == NULL)
+	memset(p, 0, sizeof(*p));
+	if (i == t->n)
 		return;
-	*tp = NULL;
-	while (t->n > 0)
-		forget(t, t->n - 1);
-	t->closing = 3;
-	uv_close((uv_handle_t *)&t->poll, on_closed);
-	uv_close((uv_handle_t *)&t->tick, on_closed);
-	uv_close((uv_handle_t *)&t->more, on_closed);
-}
-
-/* --- where it stands ----------------------------------------------------- */
-
-static size_t
-positions(const struct tail *t, char out[TAIL_SAVE_MAX])
-{
-	struct tail_position p;
-
-	for (size_t i = 0; i < t->n; i++) {
-		tail_file_position(t->files[i].file, &p);
-		memcpy(out + i * sizeof(p), &p, sizeof(p));
-	}
-	return t->n * sizeof(p);
+	tail_file_position(t->files[i].file, p);
+	forget(t, i);
 }
 
 size_t
 tail_save(struct tail *t, char out[TAIL_SAVE_MAX])
 {
-	t->saved_n = positions(t, t->saved);
-	memcpy(out, t->saved, t->saved_n);
-	return t->saved_n;
+	struct tail_position p = { 0 }; /* of no file: all are new */
+
+	memcpy(out, &p, sizeof(p));
+	for (size_t i = 0; i < t->n; i++) {
+		tail_file_position(t->files[i].file, &p);
+		memcpy(out + i * sizeof(p), &p, sizeof(p));
+	}
+	t->moved = false;
+	return (t->n == 0 ? 1 : t->n) * sizeof(p);
 }
 
 bool
 tail_moved(const struct tail *t)
 {
-	char now[TAIL_SAVE_MAX];
-	size_t n = positions(t, now);
-
-	return n != t->saved_n || memcmp(now, t->saved, n) != 0;
+	return t->moved;
 }

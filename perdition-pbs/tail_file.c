@@ -17,17 +17,14 @@
 
 #include "common/banned.h"
 
-#define CHUNK 65536 /* bytes; holds the longest line with room */
-
 struct tail_file {
 	int fd;
 	uint64_t dev, ino;
-	uint64_t offset; /* where buf begins */
+	uint64_t offset; /* of the first byte not dealt with */
 	bool skipping;
+	bool moved; /* and nobody has been told */
 	size_t mark_n;
 	char mark[TAIL_MARK_MAX]; /* the bytes before offset */
-	size_t have;              /* bytes in buf: a line without its end yet */
-	char buf[CHUNK];
 };
 
 struct tail_file *
@@ -76,7 +73,6 @@ tail_file_seek_end(struct tail_file *f)
 	if (fstat(f->fd, &st) == -1)
 		return -1;
 	end = (uint64_t)st.st_size;
-	f->have = 0;
 	f->offset = end;
 	f->mark_n = end < TAIL_MARK_MAX ? (size_t)end : TAIL_MARK_MAX;
 	n = pread(f->fd, f->mark, f->mark_n, (off_t)(end - f->mark_n));
@@ -132,66 +128,64 @@ tail_file_resume(struct tail_file *f, const struct tail_position *p)
 	f->skipping = p->skipping != 0;
 	f->mark_n = p->mark_n;
 	memcpy(f->mark, mark, f->mark_n);
-	f->have = 0;
 	return true;
 }
 
-/* The first n bytes of buf have been dealt with. */
+/* The first n bytes of b, which begins at offset, have been dealt with. */
 static void
-consume(struct tail_file *f, size_t n)
+consume(struct tail_file *f, struct tail_buffer *b, size_t n)
 {
 	size_t keep;
 
 	if (n == 0)
 		return;
 	if (n >= TAIL_MARK_MAX) {
-		memcpy(f->mark, f->buf + n - TAIL_MARK_MAX, TAIL_MARK_MAX);
+		memcpy(f->mark, b->bytes + n - TAIL_MARK_MAX, TAIL_MARK_MAX);
 		f->mark_n = TAIL_MARK_MAX;
 	} else {
 		keep = TAIL_MARK_MAX - n;
 		if (keep > f->mark_n)
 			keep = f->mark_n;
 		memmove(f->mark, f->mark + f->mark_n - keep, keep);
-		memcpy(f->mark + keep, f->buf, n);
+		memcpy(f->mark + keep, b->bytes, n);
 		f->mark_n = keep + n;
 	}
+	f->moved = true;
 	f->offset += n;
-	f->have -= n;
-	memmove(f->buf, f->buf + n, f->have);
+	b->have -= n;
+	memmove(b->bytes, b->bytes + n, b->have);
 }
 
 static void
 start_over(struct tail_file *f)
 {
+	f->moved = true;
 	f->offset = 0;
 	f->mark_n = 0;
 	f->skipping = false;
-	f->have = 0;
 }
 
+/* from: the bytes before that hold no newline. */
 static void
-hand_out(struct tail_file *f, tail_line *fn, void *arg)
+hand_out(struct tail_file *f, struct tail_buffer *b, size_t from, tail_line *fn,
+    void *arg)
 {
-	size_t done = 0;
+	const char *begin = b->bytes, *end = b->bytes + b->have, *nl;
 
-	for (;;) {
-		const char *p = f->buf + done;
-		const char *nl = memchr(p, '\n', f->have - done);
-		size_t n;
+	for (const char *p = begin + from;
+	     (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = begin) {
+		size_t n = (size_t)(nl - begin);
 
-		if (nl == NULL)
-			break;
-		n = (size_t)(nl - p);
 		if (!f->skipping && n <= TAIL_LINE_MAX &&
-		    memchr(p, '\0', n) == NULL)
-			fn(arg, slice_make(p, n));
+		    memchr(begin, '\0', n) == NULL)
+			fn(arg, slice_make(begin, n));
 		f->skipping = false;
-		done += n + 1;
+		begin = nl + 1;
 	}
 	/* Too long already: from here to its end it is left out. */
-	if (f->have - done > TAIL_LINE_MAX)
+	if (end - begin > TAIL_LINE_MAX)
 		f->skipping = true;
-	consume(f, f->skipping ? f->have : done);
+	consume(f, b, f->skipping ? b->have : (size_t)(begin - b->bytes));
 }
 
 /* The file may have been truncated, and may have grown again since. */
@@ -202,34 +196,35 @@ check_truncated(struct tail_file *f)
 
 	if (fstat(f->fd, &st) == -1)
 		return -1;
-	/* Half a line that was read before is read again: it may be another
-	 * file's by now. */
-	f->have = 0;
 	if ((uint64_t)st.st_size < f->offset || !mark_holds(f))
 		start_over(f);
 	return 0;
 }
 
 int
-tail_file_read(struct tail_file *f, size_t budget, tail_line *fn, void *arg)
+tail_file_read(struct tail_file *f, struct tail_buffer *b, size_t *budget,
+    tail_line *fn, void *arg)
 {
 	if (check_truncated(f) == -1)
 		return -1;
-	while (budget > 0) {
-		size_t room = sizeof(f->buf) - f->have;
+	/* Half a line that was read before is read again: it may be another
+	 * file's by now. */
+	b->have = 0;
+	while (*budget > 0) {
+		size_t room = sizeof(b->bytes) - b->have, had = b->have;
 		ssize_t n;
 
-		if (room > budget)
-			room = budget;
-		n = pread(f->fd, f->buf + f->have, room,
-		    (off_t)(f->offset + f->have));
+		if (room > *budget)
+			room = *budget;
+		n = pread(f->fd, b->bytes + b->have, room,
+		    (off_t)(f->offset + b->have));
 		if (n == -1)
 			return errno == EINTR ? 1 : -1;
 		if (n == 0)
 			return 0;
-		f->have += (size_t)n;
-		budget -= (size_t)n;
-		hand_out(f, fn, arg);
+		b->have += (size_t)n;
+		*budget -= (size_t)n;
+		hand_out(f, b, had, fn, arg);
 	}
 	return 1;
 }
@@ -244,6 +239,15 @@ tail_file_position(const struct tail_file *f, struct tail_position *p)
 	p->skipping = f->skipping ? 1 : 0;
 	p->mark_n = (uint16_t)f->mark_n;
 	p->mark_sum = sum(f->mark, f->mark_n);
+}
+
+bool
+tail_file_moved(struct tail_file *f)
+{
+	bool moved = f->moved;
+
+	f->moved = false;
+	return moved;
 }
 
 int

@@ -33,6 +33,17 @@ struct tail_position {
 
 struct tail_file;
 
+/*
+ * What is read goes through this; nothing of it is needed between two calls of
+ * tail_file_read(), so all files can share one.
+ */
+#define TAIL_BUFFER_MAX (256 * 1024) /* bytes; holds the longest line */
+
+struct tail_buffer {
+	size_t have; /* bytes: of a line without its end yet */
+	char bytes[TAIL_BUFFER_MAX];
+};
+
 typedef void tail_line(void *arg, struct slice line); /* without newline */
 
 /* Starts at the first byte.  NULL with err (ENOENT, EACCES, EINVAL: no
@@ -50,11 +61,15 @@ int tail_file_seek_end(struct tail_file *);
 bool tail_file_resume(struct tail_file *, const struct tail_position *p);
 
 /*
- * Reads at most budget bytes and hands out the lines in them.
+ * Reads at most *budget bytes, which is lowered by what was read, and hands
+ * out the lines in them.
  * 1: there may be more, 0: at the end of the file, -1 with errno.
  */
-int tail_file_read(struct tail_file *, size_t budget, tail_line *, void *arg);
+int tail_file_read(struct tail_file *, struct tail_buffer *, size_t *budget,
+    tail_line *, void *arg);
 
+/* Whether the position is another than at the last call. */
+bool tail_file_moved(struct tail_file *);
 void tail_file_position(const struct tail_file *, struct tail_position *);
 int tail_file_fd(const struct tail_file *);
 bool tail_file_is(const struct tail_file *, dev_t, ino_t);

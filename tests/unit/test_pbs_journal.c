@@ -63,12 +63,27 @@ write_some(void)
 		touch(j, i, i * 1000);
 	second = entry(2, 0).key;
 	journal_remove(j, &second);
-	journal_save_source(j, SLICE("here"));
-	journal_save_source(j, SLICE("there"));
+	journal_save_position(j, SLICE("a log"), SLICE("here"));
+	journal_save_position(j, SLICE("another"), SLICE("elsewhere"));
+	journal_save_position(j, SLICE("a log"), SLICE("there"));
+	journal_save_position(j, SLICE("gone"), SLICE("nowhere"));
+	journal_save_position(j, SLICE("gone"), SLICE(""));
 	ck_assert_int_eq(journal_flush(j, s, &err), 0);
 	ck_assert(!journal_dirty(j));
 	journal_close(&j);
 	relay_store_destroy(&s);
+}
+
+static void
+check_positions(const struct journal *j)
+{
+	const struct positions *p = journal_positions(j);
+	struct slice name, position;
+
+	ck_assert(slice_eq(positions_get(p, SLICE("a log")), SLICE("there")));
+	ck_assert(
+	    slice_eq(positions_get(p, SLICE("another")), SLICE("elsewhere")));
+	ck_assert(!positions_at(p, 2, &name, &position));
 }
 
 START_TEST(comes_back)
@@ -85,7 +100,13 @@ START_TEST(comes_back)
 	ck_assert_int_eq(relay_store_next(s)->expires, 3000);
 	ck_assert(slice_eq(
 	    relay_store_user(s, relay_store_next(s)), SLICE("ann\0\n\xff")));
-	ck_assert(slice_eq(journal_source(j), SLICE("there")));
+	check_positions(j);
+	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 1000, &torn);
+	ck_assert_uint_eq(torn, 0);
+	check_positions(j);
 	journal_purge(j);
 	journal_close(&j);
 	relay_store_clear(s);

@@ -12,7 +12,7 @@
 #include "pbs_scratch.h"
 
 #include "../lib/check_run.h"
-#include "perdition-pbs/tail.h"
+#include "perdition-pbs/logs.h"
 
 #include "common/banned.h"
 
@@ -21,11 +21,13 @@
 struct world {
 	uv_loop_t loop;
 	uv_timer_t deadline;
-	struct tail *tail;
+	struct logs *logs;
+	const char *paths[4]; /* under the scratch directory */
+	char *full[4];
+	size_t paths_n;
 	char seen[100000]; /* all lines, each with a newline */
 	size_t n;
-	char saved[TAIL_SAVE_MAX];
-	size_t saved_n;
+	struct positions *known, *marks;
 };
 
 static void
@@ -47,9 +49,21 @@ on_deadline(uv_timer_t *t)
 	    ((struct world *)t->data)->seen);
 }
 
+static struct logs_config
+config(struct world *w)
+{
+	for (size_t i = 0; i < w->paths_n; i++) {
+		free(w->full[i]);
+		ck_assert_int_ne(
+		    asprintf(&w->full[i], "%s/%s", scratch, w->paths[i]), -1);
+	}
+	return (struct logs_config){ w->full, w->paths_n, on_line, w };
+}
+
 static void
 start(struct world *w)
 {
+	struct logs_config cfg = config(w);
 	struct err err;
 
 	w->n = 0;
@@ -58,21 +72,43 @@ start(struct world *w)
 	uv_timer_init(&w->loop, &w->deadline);
 	w->deadline.data = w;
 	uv_timer_start(&w->deadline, on_deadline, DEADLINE_MS, 0);
-	w->tail = tail_create(&w->loop, scratch_path("log"),
-	    slice_make(w->saved, w->saved_n), on_line, w, &err);
-	ck_assert_msg(w->tail != NULL, "%s", err.msg);
+	w->logs = logs_create(&w->loop, &cfg, w->known, w->marks, &err);
+	ck_assert_msg(w->logs != NULL, "%s", err.msg);
 	uv_run(&w->loop, UV_RUN_NOWAIT);
+}
+
+static void
+remember(void *arg, struct slice name, struct slice position)
+{
+	ck_assert_int_eq(positions_set(arg, name, position), 0);
 }
 
 static void
 stop(struct world *w)
 {
-	w->saved_n = tail_save(w->tail, w->saved);
-	ck_assert(!tail_moved(w->tail));
-	tail_destroy(&w->tail);
+	logs_save(w->logs, remember, w->known);
+	ck_assert(!logs_moved(w->logs));
+	logs_destroy(&w->logs);
 	uv_close((uv_handle_t *)&w->deadline, NULL);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	ck_assert_int_eq(uv_loop_close(&w->loop), 0);
+}
+
+static void
+mark(struct world *w)
+{
+	struct logs_config cfg = config(w);
+
+	logs_mark(&cfg, w->marks);
+}
+
+/* As at a start that knows nothing of an earlier life. */
+static void
+mark_first(struct world *w)
+{
+	positions_destroy(&w->known);
+	w->known = positions_create();
+	mark(w);
 }
 
 static void
@@ -101,16 +137,29 @@ begin(void)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
+	w->known = positions_create();
+	w->marks = positions_create();
+	w->paths[w->paths_n++] = "log";
 	scratch_make();
 	return w;
+}
+
+static void
+free_world(struct world *w)
+{
+	for (size_t i = 0; i < w->paths_n; i++)
+		free(w->full[i]);
+	positions_destroy(&w->known);
+	positions_destroy(&w->marks);
+	free(w);
+	scratch_remove();
 }
 
 static void
 end(struct world *w)
 {
 	stop(w);
-	free(w);
-	scratch_remove();
+	free_world(w);
 }
 
 START_TEST(grows)
@@ -225,8 +274,8 @@ START_TEST(not_lines)
 	expect(w, "ok\nafter\n");
 	/* Its end is not there yet at a restart: the rest is no line. */
 	scratch_write("log", "a", big, 20000);
-	while (w->n < 9 || tail_moved(w->tail)) {
-		w->saved_n = tail_save(w->tail, w->saved);
+	while (w->n < 9 || logs_moved(w->logs)) {
+		logs_save(w->logs, remember, w->known);
 		uv_run(&w->loop, UV_RUN_NOWAIT);
 	}
 	stop(w);
@@ -262,13 +311,13 @@ START_TEST(marked)
 	struct world *w = begin();
 
 	append("log", "old\nold too\n");
-	w->saved_n = tail_mark(scratch_path("log"), w->saved);
+	mark_first(w);
 	append("log", "one\n");
 	start(w);
 	expect(w, "one\n");
 	stop(w);
 	unlink(scratch_path("log"));
-	w->saved_n = tail_mark(scratch_path("log"), w->saved);
+	mark_first(w);
 	append("log", "two\n");
 	start(w);
 	expect(w, "two\n");
@@ -334,18 +383,155 @@ END_TEST
 START_TEST(unreadable)
 {
 	struct world *w = begin();
+	struct logs_config cfg = config(w);
 	struct err err;
 
 	uv_loop_init(&w->loop);
 	ck_assert_int_eq(mkdir(scratch_path("log"), 0700), 0);
-	ck_assert_ptr_null(tail_create(&w->loop, scratch_path("log"),
-	    slice_make(NULL, 0), on_line, w, &err));
+	ck_assert_ptr_null(
+	    logs_create(&w->loop, &cfg, w->known, w->marks, &err));
 	ck_assert_int_eq(err.code, EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.msg, "/log"));
 	uv_loop_close(&w->loop);
 	rmdir(scratch_path("log"));
-	free(w);
-	scratch_remove();
+	free_world(w);
+}
+END_TEST
+
+/* --- several ------------------------------------------------------------- */
+
+static struct world *
+begin_with(const char *first, const char *second)
+{
+	struct world *w = begin();
+
+	w->paths_n = 0;
+	w->paths[w->paths_n++] = first;
+	if (second != NULL)
+		w->paths[w->paths_n++] = second;
+	return w;
+}
+
+START_TEST(several)
+{
+	struct world *w = begin_with("log", "b*.log");
+
+	append("log", "old\n");
+	append("ba.log", "old\n");
+	mark(w);
+	start(w);
+	append("log", "one\n");
+	expect(w, "one\n");
+	append("ba.log", "two\n");
+	expect(w, "one\ntwo\n");
+	append("bb.log", "three\n"); /* comes to match: from its beginning */
+	expect(w, "one\ntwo\nthree\n");
+	append("bb.log.1", "rotated\n");
+	append("c.log", "no match\n");
+	append("log", "four\n");
+	expect(w, "one\ntwo\nthree\nfour\n");
+	append("bb.log", "five\n");
+	expect(w, "one\ntwo\nthree\nfour\nfive\n");
+	stop(w);
+	/* Each goes on at its own place, and what is new from its start, as
+	 * the pattern was in force; whatever was marked. */
+	append("bb.log", "six\n");
+	append("bc.log", "seven\n");
+	mark(w);
+	start(w);
+	expect(w, "six\nseven\n");
+	end(w);
+}
+END_TEST
+
+START_TEST(several_resume)
+{
+	struct world *w = begin_with("log", "b*.log");
+
+	append("log", "");
+	append("ba.log", "old\n");
+	mark(w);
+	start(w);
+	append("ba.log", "one\n");
+	expect(w, "one\n");
+	stop(w);
+	append("ba.log", "two\n");
+	append("bb.log", "three\n");
+	move("ba.log", "ba.log.1"); /* and no successor */
+	start(w);
+	expect(w, "two\nthree\n");
+	stop(w);
+	/* Not a pattern that comes into force only now. */
+	w->paths[1] = "c*.log";
+	append("ca.log", "old\n");
+	append("log", "four\n");
+	mark(w);
+	append("ca.log", "five\n");
+	start(w);
+	expect(w, "four\nfive\n");
+	end(w);
+}
+END_TEST
+
+/* A pattern's match is renamed to another match. */
+START_TEST(renamed_to_a_match)
+{
+	struct world *w = begin_with("*.log", NULL);
+
+	append("a.log", "old\n");
+	mark(w);
+	start(w);
+	append("a.log", "one\n");
+	expect(w, "one\n");
+	move("a.log", "b.log");
+	append("b.log", "two\n");
+	expect(w, "one\ntwo\n");
+	append("a.log", "three\n");
+	expect(w, "one\ntwo\nthree\n");
+	append("b.log", "four\n");
+	expect(w, "one\ntwo\nthree\nfour\n");
+	stop(w);
+	/* And while nobody looked. */
+	move("b.log", "c.log");
+	move("a.log", "b.log");
+	append("b.log", "five\n");
+	append("c.log", "six\n");
+	start(w);
+	while (w->n < strlen("five\nsix\n"))
+		uv_run(&w->loop, UV_RUN_ONCE);
+	uv_run(&w->loop, UV_RUN_NOWAIT);
+	ck_assert(strcmp(w->seen, "five\nsix\n") == 0 ||
+		  strcmp(w->seen, "six\nfive\n") == 0);
+	/* A second name of one is no other log. */
+	ck_assert_int_eq(symlink("b.log", scratch_path("d.log")), 0);
+	logs_reopen(w->logs);
+	append("b.log", "seven\n");
+	while (strstr(w->seen, "seven\n") == NULL)
+		uv_run(&w->loop, UV_RUN_ONCE);
+	uv_run(&w->loop, UV_RUN_NOWAIT);
+	ck_assert_uint_eq(w->n, strlen("five\nsix\nseven\n"));
+	end(w);
+}
+END_TEST
+
+/* What a journal of old says, without a name. */
+START_TEST(position_without_name)
+{
+	struct world *w = begin();
+	struct slice position;
+	char path[PATH_MAX];
+
+	append("log", "old\n");
+	mark(w);
+	snprintf(path, sizeof(path), "log:%s/log", scratch);
+	position = positions_get(w->marks, slice_str(path));
+	ck_assert_uint_eq(position.n, sizeof(struct tail_position));
+	positions_set(w->known, SLICE(""), position);
+	append("log", "one\n");
+	mark(w);
+	start(w);
+	expect(w, "one\n");
+	end(w);
 }
 END_TEST
 
@@ -367,5 +553,9 @@ main(void)
 	tcase_add_test(t, resumes_after_rename);
 	tcase_add_test(t, resumes_after_copytruncate);
 	tcase_add_test(t, unreadable);
+	tcase_add_test(t, several);
+	tcase_add_test(t, several_resume);
+	tcase_add_test(t, renamed_to_a_match);
+	tcase_add_test(t, position_without_name);
 	return check_run("tail", t);
 }
