@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,19 +20,27 @@
 #include "common/msg.h"
 #include "perdition/logq.h"
 #include "perdition/lookup.h"
+#include "perdition/outbox.h"
 #include "perdition/request.h"
 
 #include "common/banned.h"
 
-/* A worker that takes no answer for so long is stuck; its sessions ask
- * again or have given up. */
-#define SEND_WAIT_MS 1000
+/* Bytes of answers kept for a worker that does not take them; when it has
+ * stopped for so long, its sessions have given up. */
+#define ANSWERS_MAX (1024 * 1024)
 #define LOG_RETRY_MS 100
 /* How much of map_timeout a question has here: less than its session, more
  * than a map. */
 #define LIMIT_PERCENT 97
 /* Below this, sending a packet costs more than answering a question. */
 #define QUICK_NS 50000
+
+struct worker {
+	struct watch watch; /* first: an event's pointer is to it */
+	struct role *role;
+	struct outbox answers; /* while there are some, nothing is read */
+	bool losing;           /* answers; logged */
+};
 
 /* A question whose answer is on its way. */
 struct pending {
@@ -43,17 +50,18 @@ struct pending {
 	struct pending *ready;        /* the next one to be asked again */
 	struct resolve_when when;
 	uint64_t asked_ms;
-	int fd; /* who asked */
+	struct worker *worker; /* who asked */
 	struct lookup_question question;
 };
 
 struct role {
+	struct watch control; /* first: an event's pointer is to it */
 	const struct config *config;
 	struct lookup *lookup;
 	struct logq *log;
 	int epoll;
 	unsigned int slots;
-	struct watch control, worker[WORKER_SLOTS];
+	struct worker worker[WORKER_SLOTS];
 	struct pending *oldest, **newest; /* list */
 	struct pending *ready, **last_ready;
 	struct pending *spare; /* for the next question */
@@ -77,12 +85,6 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static struct role *
-role_of(struct watch *w, size_t offset)
-{
-	return (struct role *)(void *)((char *)w - offset);
-}
-
 static int
 tell_ready(void)
 {
@@ -95,7 +97,7 @@ tell_ready(void)
 static void
 read_control(struct watch *w, uint64_t now_ms)
 {
-	struct role *r = role_of(w, offsetof(struct role, control));
+	struct role *r = (struct role *)w;
 	struct msg_reader in;
 	uint16_t type;
 	ssize_t n = msg_recv(w->fd, r->packet, sizeof(r->packet));
@@ -115,19 +117,52 @@ read_control(struct watch *w, uint64_t now_ms)
 		log_event(LOG_ERR, "control-unknown", LOG_U64("type", type));
 }
 
-static bool
-send_answer(int fd, struct slice packet)
+static int
+watch(struct role *r, struct watch *w, uint32_t events)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	struct epoll_event ev = { .events = events, .data.ptr = w };
 
-	if (msg_send(fd, packet) == 0)
-		return true;
-	if (errno == EAGAIN && poll(&pfd, 1, SEND_WAIT_MS) == 1 &&
-	    msg_send(fd, packet) == 0)
-		return true;
-	log_event(
-	    LOG_WARNING, "lookup-answer-lost", LOG_STR("why", strerror(errno)));
-	return false;
+	return epoll_ctl(r->epoll, EPOLL_CTL_ADD, w->fd, &ev);
+}
+
+/* Of the processes that wait for questions at a worker's channel one is woken,
+ * not all. */
+static int
+watch_questions(struct worker *w)
+{
+	return watch(w->role, &w->watch, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+/* Not both: what is exclusive cannot be modified, and a worker that takes no
+ * answers is to ask for no more. */
+static void
+watch_other(struct worker *w)
+{
+	int ret;
+
+	epoll_ctl(w->role->epoll, EPOLL_CTL_DEL, w->watch.fd, NULL);
+	ret = outbox_is_empty(&w->answers)
+		  ? watch_questions(w)
+		  : watch(w->role, &w->watch, EPOLLOUT);
+	if (ret == -1)
+		log_event(
+		    LOG_ERR, "lookup-poll", LOG_STR("why", strerror(errno)));
+}
+
+static void
+send_answer(struct worker *w, struct slice packet)
+{
+	bool waited = !outbox_is_empty(&w->answers);
+
+	if (outbox_send(&w->answers, w->watch.fd, packet, ANSWERS_MAX) == -1 &&
+	    !w->losing) {
+		w->losing = true;
+		log_event(LOG_WARNING, "lookup-answer-lost",
+		    LOG_U64("worker", (uint64_t)(w - w->role->worker)),
+		    LOG_STR("why", strerror(errno)));
+	}
+	if (!waited && !outbox_is_empty(&w->answers))
+		watch_other(w);
 }
 
 /* --- answers ------------------------------------------------------------ */
@@ -147,12 +182,11 @@ begin_answers(struct role *r)
 	r->gathered = 0;
 }
 
-/* False when the worker did not take them. */
-static bool
-send_answers(struct role *r, int fd)
+static void
+send_answers(struct role *r, struct worker *w)
 {
-	return r->gathered == 0 ||
-	       send_answer(fd, slice_make(r->answers, r->out.n));
+	if (r->gathered > 0)
+		send_answer(w, slice_make(r->answers, r->out.n));
 }
 
 /* Whether there is an answer, in r->answer. */
@@ -169,9 +203,9 @@ ask(struct role *r, struct pending *p)
 	return done;
 }
 
-/* r->answer, to the packet.  False when the worker takes none. */
-static bool
-answer(struct role *r, const struct lookup_question *q, int fd)
+/* r->answer, to the packet. */
+static void
+answer(struct role *r, const struct lookup_question *q, struct worker *w)
 {
 	struct msg_writer before = r->out;
 	struct slice text;
@@ -184,19 +218,17 @@ answer(struct role *r, const struct lookup_question *q, int fd)
 	n = lookup_answer_write(&r->answer, r->text, sizeof(r->text));
 	if (n == -1) { /* cannot be: every answer is sound and fits */
 		log_event(LOG_ERR, "lookup-answer-unsound");
-		return true;
+		return;
 	}
 	text = slice_make(r->text, (size_t)n);
 	msg_put_slice(&r->out, text);
 	if (r->out.failed) { /* the packet is full */
 		r->out = before;
-		if (!send_answers(r, fd))
-			return false;
+		send_answers(r, w);
 		begin_answers(r);
 		msg_put_slice(&r->out, text);
 	}
 	r->gathered++;
-	return true;
 }
 
 /* --- questions that wait ------------------------------------------------ */
@@ -258,8 +290,8 @@ static void
 answer_alone(struct role *r, struct pending *p)
 {
 	begin_answers(r);
-	if (answer(r, &p->question, p->fd))
-		(void)send_answers(r, p->fd);
+	answer(r, &p->question, p->worker);
+	send_answers(r, p->worker);
 	drop(r, p);
 }
 
@@ -306,26 +338,25 @@ parse_question(struct role *r, struct slice text, struct lookup_question *q)
 	       q->listener < r->config->listener_count;
 }
 
-/* False when the worker takes no answers. */
-static bool
-take_question(struct role *r, struct pending *p, int fd)
+static void
+take_question(struct role *r, struct pending *p, struct worker *w)
 {
 	p->asked_ms = now_ns() / 1000000;
 	p->when.since = lookup_replies(r->lookup);
-	p->fd = fd;
+	p->worker = w;
 	if (ask(r, p)) {
 		/* What one map is asked for while another is, is not awaited
 		 * by this question any more. */
 		memo_waiter_leave(&p->waiter);
-		return answer(r, &p->question, fd);
+		answer(r, &p->question, w);
+		return;
 	}
 	r->spare = NULL;
 	keep(r, p);
-	return true;
 }
 
 static void
-answer_all(struct role *r, int fd, struct msg_reader *in)
+answer_all(struct role *r, struct worker *w, struct msg_reader *in)
 {
 	bool quick = is_quick(r);
 
@@ -341,45 +372,57 @@ answer_all(struct role *r, int fd, struct msg_reader *in)
 			    LOG_U64("bytes", in->rest.n));
 			break;
 		}
-		if (!take_question(r, p, fd))
-			return;
+		take_question(r, p, w);
 		/* It has become slow: who was answered is not to wait. */
 		if (quick && !is_quick(r)) {
 			quick = false;
-			if (!send_answers(r, fd))
-				return;
+			send_answers(r, w);
 			begin_answers(r);
 		}
 	}
-	(void)send_answers(r, fd);
+	send_answers(r, w);
 }
 
 /* One packet of a worker; what waits there besides is reported again, after
  * the others' turn. */
 static void
-read_questions(struct watch *w, uint64_t now_ms)
+read_questions(struct worker *w)
 {
-	int fd = w->fd;
-	struct role *r =
-	    role_of(w, offsetof(struct role, worker) +
-			   (size_t)(fd - ROLE_FD_FIRST) * sizeof(*w));
+	struct role *r = w->role;
 	struct msg_reader in;
-	ssize_t n = msg_recv(fd, r->packet, sizeof(r->packet));
+	ssize_t n = msg_recv(w->watch.fd, r->packet, sizeof(r->packet));
 
-	(void)now_ms;
 	if (n == -1 && errno == EAGAIN) /* another lookup process took it */
 		return;
 	if (n == 0 || (n == -1 && errno != EMSGSIZE)) {
 		/* Nobody can ask there any more. */
-		epoll_ctl(r->epoll, EPOLL_CTL_DEL, fd, NULL);
+		epoll_ctl(r->epoll, EPOLL_CTL_DEL, w->watch.fd, NULL);
 		return;
 	}
 	msg_read_init(&in, slice_make(r->packet, n < 0 ? 0 : (size_t)n));
 	if (msg_get_u16(&in) == LOOKUP_ASK)
-		answer_all(r, fd, &in);
+		answer_all(r, w, &in);
 	else
 		log_event(
 		    LOG_ERR, "lookup-question-malformed", LOG_I64("bytes", n));
+}
+
+static void
+worker_ready(struct watch *watched, uint64_t now_ms)
+{
+	struct worker *w = (struct worker *)watched;
+
+	(void)now_ms;
+	if (outbox_is_empty(&w->answers)) {
+		read_questions(w);
+		return;
+	}
+	/* On failure nobody is there, which reading tells. */
+	(void)outbox_flush(&w->answers, watched->fd);
+	if (!outbox_is_empty(&w->answers))
+		return;
+	w->losing = false;
+	watch_other(w);
 }
 
 /* Until when epoll may sleep, ms; -1 for as long as it likes. */
@@ -432,16 +475,6 @@ run(struct role *r)
 	}
 }
 
-/* Of the processes that wait at a worker's channel one is woken, not all. */
-static int
-watch(struct role *r, struct watch *w, uint32_t exclusive)
-{
-	struct epoll_event ev = { .events = EPOLLIN | exclusive,
-		.data.ptr = w };
-
-	return epoll_ctl(r->epoll, EPOLL_CTL_ADD, w->fd, &ev);
-}
-
 static int
 open_all(struct role *r, struct err *err)
 {
@@ -451,13 +484,15 @@ open_all(struct role *r, struct err *err)
 		return err_set(err, EINVAL, "%u workers' channels", r->slots);
 	r->epoll = set.epoll = epoll_create1(EPOLL_CLOEXEC);
 	r->control = (struct watch){ read_control, ROLE_FD_CONTROL };
-	if (r->epoll == -1 || watch(r, &r->control, 0) == -1)
+	if (r->epoll == -1 || watch(r, &r->control, EPOLLIN) == -1)
 		return err_set(
 		    err, errno, "control channel: %s", strerror(errno));
 	for (unsigned int i = 0; i < r->slots; i++) {
-		r->worker[i] =
-		    (struct watch){ read_questions, ROLE_FD_FIRST + (int)i };
-		if (watch(r, &r->worker[i], EPOLLEXCLUSIVE) == -1)
+		r->worker[i] = (struct worker){
+			.watch = { worker_ready, ROLE_FD_FIRST + (int)i },
+			.role = r,
+		};
+		if (watch_questions(&r->worker[i]) == -1)
 			return err_set(err, errno, "worker's channel: %s",
 			    strerror(errno));
 	}
@@ -469,6 +504,8 @@ forget_all(struct role *r)
 {
 	while (r->oldest != NULL)
 		drop(r, r->oldest);
+	for (unsigned int i = 0; i < r->slots; i++)
+		outbox_clear(&r->worker[i].answers);
 	free(r->spare);
 }
 

@@ -4,6 +4,8 @@
  *
  * It never blocks: maps that ask others, and the resolver, have processes of
  * their own (ask_pool.h), and a question waits here until they have answered.
+ * Nor does it wait for a worker: of one that does not take its answers no more
+ * questions are read until it does.
  * Where there are several lookup processes they read the same channels, so
  * whichever is free takes the next question.
  */
