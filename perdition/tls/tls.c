@@ -58,6 +58,7 @@ tls_create(SSL *ssl, int fd, const struct tls_side *side, uint64_t peer)
 	SSL_set_bio(ssl, bio, bio); /* takes it */
 	t->ssl = ssl;
 	t->socket.fd = fd;
+	t->socket.ssl = ssl;
 	t->side = side;
 	t->peer = peer;
 	t->drained = true;

@@ -19,16 +19,25 @@ later(ssize_t r)
 	return r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+/* Nobody waits for one, and a packet of its own would cost both sides. */
+static bool
+is_ticket(const SSL *ssl)
+{
+	return SSL_get_state(ssl) == TLS_ST_SW_SESSION_TICKET &&
+	       SSL_version(ssl) >= TLS1_3_VERSION;
+}
+
 static int
 write_bytes(BIO *bio, const char *p, int n)
 {
 	const struct tls_bio *s = BIO_get_data(bio);
+	bool more = s->more || is_ticket(s->ssl);
 	ssize_t r;
 
 	BIO_clear_retry_flags(bio);
 	do
-		r = send(s->fd, p, (size_t)n,
-		    MSG_NOSIGNAL | (s->more ? MSG_MORE : 0));
+		r = send(
+		    s->fd, p, (size_t)n, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 	while (r == -1 && errno == EINTR);
 	if (later(r))
 		BIO_set_retry_write(bio);

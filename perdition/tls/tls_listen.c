@@ -199,7 +199,9 @@ static int
 set_tickets(struct tls_listen *l, struct tls_tickets *tickets, struct err *err)
 {
 	if (tickets != NULL) {
-		if (tls_tickets_install(
+		/* One a handshake: whoever comes with it gets another. */
+		if (SSL_CTX_set_num_tickets(l->ctx, 1) == 1 &&
+		    tls_tickets_install(
 			l->ctx, tickets, l->config->ssl_ticket_lifetime) == 0)
 			return 0;
 		return tls_error(err, EINVAL, "session tickets");
