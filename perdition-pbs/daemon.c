@@ -305,7 +305,8 @@ void
 daemon_flush(struct daemon *d)
 {
 	flush_journal(d);
-	relay_db_flush(d->db);
+	for (size_t i = 0; i < d->dbs_n; i++)
+		relay_db_flush(d->dbs[i]);
 }
 
 static void
@@ -347,7 +348,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	struct pbs_config *c = &d->config, old = *c;
 	struct listener_peers peers;
 
-	note_restart("db_file", c->db_path, fresh->db_path);
+	note_list("db_file", &c->db_names, &fresh->db_names);
 	note_restart("prefix", c->prefix, fresh->prefix);
 	note_list("log_file", &c->log_file, &fresh->log_file);
 	note_restart("socket", c->socket, fresh->socket);
@@ -370,6 +371,8 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 		stream_set_peers(d->stream, &peers);
 	answers_reload(d->answers, &d->config);
 	daemon_log_level(&d->config);
+	for (size_t i = 0; i < d->dbs_n; i++)
+		relay_db_pace(d->dbs[i], d->config.db_changes_per_second);
 	relay_apply_rules(&d->relay, wall());
 	pbs_config_clear(&old);
 }
@@ -467,7 +470,8 @@ stop(struct daemon *d)
 	stream_destroy(&d->stream);
 	stream_destroy(&d->control);
 	answers_stop(d->answers);
-	relay_db_stop(d->db);
+	for (size_t i = 0; i < d->dbs_n; i++)
+		relay_db_stop(d->dbs[i]);
 	if (d->relay.journal != NULL)
 		journal_flush(d->relay.journal, d->relay.store, &err);
 	uv_walk(&d->loop, close_handle, NULL);

@@ -125,15 +125,15 @@ open_journal(struct daemon *d, bool *empty)
 	return 0;
 }
 
-/* A first start, or one without a journal: the file may know of some. */
+/* A first start, or one without a journal: a file may know of some. */
 static int
-import(struct daemon *d)
+import(struct daemon *d, const char *name)
 {
 	int64_t now = time(NULL);
 	struct err err = { 0 };
 
-	if (relay_file_read(d->config.db_path, d->config.prefix, d->relay.store,
-		now, now + d->config.timeout, &err) == 0 ||
+	if (relay_file_read(name, d->config.prefix, d->relay.store, now,
+		now + d->config.timeout, &err) == 0 ||
 	    err.code == ENOENT)
 		return 0;
 	if (err.code == EEXIST)
@@ -141,6 +141,16 @@ import(struct daemon *d)
 	log_event(LOG_WARNING, "db-unreadable", LOG_STR("error", err.msg),
 	    LOG_STR("consequence", "made anew"));
 	return 0;
+}
+
+static int
+import_all(struct daemon *d)
+{
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < d->config.db_names.n; i++)
+		status = import(d, d->config.db_names.v[i]);
+	return status;
 }
 
 static void
@@ -156,10 +166,29 @@ on_all_changed(void *arg)
 }
 
 static int
+create_dbs(struct daemon *d)
+{
+	const struct pbs_config *c = &d->config;
+
+	for (size_t i = 0; i < c->db_names.n; i++) {
+		struct relay_db_config dc = { c->db_names.v[i], c->prefix,
+			c->uid, c->gid, c->db_changes_per_second };
+		struct relay_db *db = relay_db_create(&dc, d->relay.store);
+
+		if (db == NULL)
+			return -1;
+		d->dbs[d->dbs_n++] = db;
+		if (relay_attach(&d->relay, &(struct relay_sink){ on_changed,
+						on_all_changed, db }) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
 open_relay(struct daemon *d)
 {
 	const struct pbs_config *c = &d->config;
-	struct relay_db_config dc = { c->db_path, c->prefix, c->uid, c->gid };
 	struct err err;
 	bool empty;
 	int status;
@@ -169,22 +198,20 @@ open_relay(struct daemon *d)
 		return EX_OSERR;
 	pbs_config_rule(c, &d->relay.rule);
 	pbs_config_limits(c, &d->relay.limits);
-	d->db = relay_db_create(&dc, d->relay.store);
-	if (d->db == NULL)
+	if (create_dbs(d) == -1)
 		return EX_OSERR;
-	relay_attach(&d->relay,
-	    &(struct relay_sink){ on_changed, on_all_changed, d->db });
 	status = open_journal(d, &empty);
 	if (status != 0)
 		return status;
 	if (empty)
-		status = import(d);
+		status = import_all(d);
 	if (status != 0)
 		return status;
 	d->relay.on_lost = daemon_on_lost;
 	relay_apply_rules(&d->relay, time(NULL));
-	if (relay_db_rebuild(d->db, &err) == -1)
-		return fail(&err, EX_CANTCREAT);
+	for (size_t i = 0; i < d->dbs_n; i++)
+		if (relay_db_rebuild(d->dbs[i], &err) == -1)
+			return fail(&err, EX_CANTCREAT);
 	/* Later, without root, the same must work where it can. */
 	if (d->relay.journal != NULL &&
 	    journal_snapshot(d->relay.journal, d->relay.store, &err) == -1)
@@ -361,8 +388,11 @@ start_loop(struct daemon *d)
 	d->has_loop = true;
 	pbs_config_match(&d->config, &mc);
 	d->match = logmatch_create(&mc, &(struct err){ 0 });
-	if (d->match == NULL || relay_db_start(d->db, &d->loop) == -1)
+	if (d->match == NULL)
 		return EX_OSERR;
+	for (size_t i = 0; i < d->dbs_n; i++)
+		if (relay_db_start(d->dbs[i], &d->loop) == -1)
+			return EX_OSERR;
 	status =
 	    start_stream(d, &d->stream, &d->stream_fd, d->config.socket, true);
 	if (status == 0)
@@ -414,11 +444,12 @@ daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 	b->log_file = logs;
 #define SWAP(field)                                                            \
 	do {                                                                   \
-		char *was = a->field;                                          \
+		__typeof__(a->field) was = a->field;                           \
 		a->field = b->field;                                           \
 		b->field = was;                                                \
 	} while (0)
 	SWAP(db_file);
+	SWAP(db_names);
 	SWAP(db_path);
 	SWAP(prefix);
 	SWAP(socket);
@@ -461,7 +492,8 @@ daemon_free(struct daemon *d)
 		uv_loop_close(&d->loop);
 	}
 	answers_destroy(&d->answers);
-	relay_db_destroy(&d->db);
+	for (size_t i = 0; i < d->dbs_n; i++)
+		relay_db_destroy(&d->dbs[i]);
 	journal_close(&d->relay.journal);
 	relay_store_destroy(&d->relay.store);
 	logmatch_destroy(&d->match);

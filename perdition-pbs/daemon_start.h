@@ -27,7 +27,8 @@ struct daemon {
 	bool has_loop;
 
 	struct relay relay;
-	struct relay_db *db;
+	struct relay_db *dbs[PBS_DB_FILES_MAX]; /* one each of db_names */
+	size_t dbs_n;
 	struct logmatch *match;
 	struct sources *sources;
 	struct stream *stream, *control; /* NULL: no such socket */

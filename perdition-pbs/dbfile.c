@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dbfile - changing a Berkeley DB hash file under its readers; see the header.
+ * dbfile - changing a file under its readers: locks, room and times, which
+ * are the same for every kind; see the header.
  */
 #include "config.h"
 
 #include "perdition-pbs/dbfile.h"
 
-#include <db.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,81 +23,67 @@
 
 #include "common/banned.h"
 
-/* A put may take a page for its bucket's overflow. */
+/* A put may take a page: for its bucket's overflow, or the copy that is
+ * written in place of the one that readers have. */
 #define PAGE 4096
 #define RESERVE_STEP (256 * 1024) /* bytes reserved at once, at least */
 
-struct dbfile {
-	DB *db;
-	int fd; /* our own on the same inode: for the lock and the time */
-	char *path;
-	struct stat st;       /* as we left it */
-	off_t reserved;       /* bytes of disk that are ours for certain */
-	size_t records_roomy; /* the layout takes so many */
-	uint32_t cache;       /* bytes */
+/* --- names --------------------------------------------------------------- */
+
+static const struct {
+	const char *prefix;
+	const struct dbfile_kind *kind; /* NULL: not in this build */
+	const char *without;            /* then: what was not there */
+} kinds[] = {
+	{ "hash:", DBFILE_HASH, "Berkeley DB" },
+	{ "lmdb:", DBFILE_LMDB, "LMDB" },
+	{ "cdb:", DBFILE_CDB, "TinyCDB" },
 };
 
-/*
- * The file is a copy which every start makes anew, and readers wait while
- * it is locked: what matters is that they see whole changes (the page cache
- * does that), not that the disk has them yet.  dbfile_build_finish()
- * syncs new files itself before they get their name.
- */
-static int
-no_fsync(int fd)
+const struct dbfile_kind *
+dbfile_kind_of(const char *name, const char **path, struct err *err)
 {
-	(void)fd;
-	return 0;
+	size_t i = sizeof(kinds) / sizeof(kinds[0]);
+
+	while (--i > 0 &&
+	       strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)) != 0)
+		continue;
+	/* The first, too, of a path alone. */
+	*path = name;
+	if (strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
+		*path += strlen(kinds[i].prefix);
+	if (kinds[i].kind == NULL)
+		err_set(err, ENOTSUP, "%s: built without %s", name,
+		    kinds[i].without);
+	return kinds[i].kind;
+}
+
+const char *
+dbfile_path(const char *name)
+{
+	const char *path;
+	struct err err;
+
+	dbfile_kind_of(name, &path, &err);
+	return path;
+}
+
+bool
+dbfile_changes_in_place(const char *name)
+{
+	const char *path;
+	struct err err;
+	const struct dbfile_kind *kind = dbfile_kind_of(name, &path, &err);
+
+	return kind != NULL && kind->open != NULL;
 }
 
 int
-dbfile_handle(DB **dbp, uint32_t cache)
+dbfile_check(const char *name, struct err *err)
 {
-	int ret;
+	const char *path;
 
-	db_env_set_func_fsync(no_fsync);
-	ret = db_create(dbp, NULL, 0);
-	if (ret != 0)
-		return ret;
-	(*dbp)->set_errfile(*dbp, NULL); /* we say it ourselves, once */
-	(*dbp)->set_errcall(*dbp, NULL);
-	if (cache > 0)
-		ret = (*dbp)->set_cachesize(*dbp, 0, cache, 1);
-	return ret;
-}
-
-/* db_strerror() knows errno values and DB's own; codes stay positive. */
-int
-dbfile_err(struct err *err, const char *path, const char *what, int ret)
-{
-	return err_set(err, ret > 0 ? ret : EIO, "%s: %s: %s", path, what,
-	    db_strerror(ret));
-}
-
-int
-dbfile_flock(int fd, int operation, unsigned int wait_ms)
-{
-	for (unsigned int waited = 0;; waited += 2) {
-		if (flock(fd, operation | LOCK_NB) == 0)
-			return 0;
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -1;
-		if (waited >= wait_ms) {
-			errno = EWOULDBLOCK;
-			return -1;
-		}
-		poll(NULL, 0, 2); /* flock(2) itself has no time limit */
-	}
-}
-
-uint32_t
-dbfile_cache_for(uint64_t bytes)
-{
-	/* Larger than the file, so that no page goes out before its sync;
-	 * memory is taken only as pages are used. */
-	uint64_t cache = 2 * bytes + 32u * 1024 * 1024;
-
-	return cache > 0xf0000000u ? 0xf0000000u : (uint32_t)cache;
+	return dbfile_kind_of(name, &path, err) == NULL ? -1 : 0;
 }
 
 const char *
@@ -105,6 +91,31 @@ dbfile_name_of(int fd, const char *path, char name[DBFILE_NAME_MAX])
 {
 	snprintf(name, DBFILE_NAME_MAX, "/proc/self/fd/%d", fd);
 	return access(name, F_OK) == 0 ? name : path;
+}
+
+/* --- locks --------------------------------------------------------------- */
+
+int
+dbfile_wait(int (*lock)(int fd, int operation), int fd, int operation,
+    unsigned int wait_ms)
+{
+	for (unsigned int waited = 0;; waited += 2) {
+		if (lock(fd, operation | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		if (waited >= wait_ms) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		poll(NULL, 0, 2); /* the lock itself has no time limit */
+	}
+}
+
+int
+dbfile_flock(int fd, int operation, unsigned int wait_ms)
+{
+	return dbfile_wait(flock, fd, operation, wait_ms);
 }
 
 static int
@@ -121,44 +132,32 @@ same_time(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static int
-open_handles(struct dbfile *f, struct err *err)
-{
-	struct stat st;
-	DB_HASH_STAT *hs = NULL;
-	char name[DBFILE_NAME_MAX];
-	int ret, fd;
+/* --- changing ------------------------------------------------------------ */
 
-	/* Root itself has made it: no link of anybody's. */
-	f->fd = open(
-	    f->path, O_RDWR | O_CLOEXEC | (geteuid() == 0 ? O_NOFOLLOW : 0));
-	if (f->fd == -1 || fstat(f->fd, &f->st) == -1)
-		return err_set(err, errno, "%s: %s", f->path, strerror(errno));
-	f->cache = dbfile_cache_for((uint64_t)f->st.st_size);
-	ret = dbfile_handle(&f->db, f->cache);
-	if (ret == 0)
-		ret = f->db->open(f->db, NULL,
-		    dbfile_name_of(f->fd, f->path, name), NULL, DB_HASH, 0, 0);
-	if (ret != 0)
-		return dbfile_err(err, f->path, "cannot be opened", ret);
-	if (f->db->fd(f->db, &fd) != 0 || fstat(fd, &st) == -1 ||
-	    !same_inode(&st, &f->st))
+static int
+open_handles(struct dbfile *f, const char *name, struct err *err)
+{
+	const char *path;
+
+	f->kind = dbfile_kind_of(name, &path, err);
+	if (f->kind == NULL)
+		return -1;
+	f->path = strdup(path);
+	if (f->path == NULL)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	if (f->kind->open == NULL)
 		return err_set(
-		    err, ESTALE, "%s: replaced while it was opened", f->path);
-	ret = f->db->stat(f->db, NULL, &hs, DB_FAST_STAT);
-	if (ret != 0)
-		return dbfile_err(err, f->path, "cannot be read", ret);
-	/* Half of the buckets: see announce(). */
-	f->records_roomy =
-	    hs->hash_buckets < 2
-		? 0
-		: (size_t)(hs->hash_buckets / 2 - 1) * hs->hash_ffactor;
-	free(hs);
-	return 0;
+		    err, ENOTSUP, "%s: only ever written whole", name);
+	/* Root itself has made it: no link of anybody's. */
+	f->fd =
+	    open(path, O_RDWR | O_CLOEXEC | (geteuid() == 0 ? O_NOFOLLOW : 0));
+	if (f->fd == -1 || fstat(f->fd, &f->st) == -1)
+		return err_set(err, errno, "%s: %s", path, strerror(errno));
+	return f->kind->open(f, err);
 }
 
 struct dbfile *
-dbfile_open(const char *path, struct err *err)
+dbfile_open(const char *name, struct err *err)
 {
 	struct dbfile *f = calloc(1, sizeof(*f));
 
@@ -167,8 +166,7 @@ dbfile_open(const char *path, struct err *err)
 		return NULL;
 	}
 	f->fd = -1;
-	f->path = strdup(path);
-	if (f->path == NULL || open_handles(f, err) == -1)
+	if (open_handles(f, name, err) == -1)
 		dbfile_close(&f);
 	return f;
 }
@@ -180,10 +178,8 @@ dbfile_close(struct dbfile **fp)
 
 	if (f == NULL)
 		return;
-	/* What was put but not committed must not reach the file now, when
-	 * nobody holds the lock. */
-	if (f->db != NULL)
-		f->db->close(f->db, DB_NOSYNC);
+	if (f->handle != NULL)
+		f->kind->close(f);
 	if (f->fd != -1)
 		close(f->fd);
 	free(f->path);
@@ -223,19 +219,18 @@ dbfile_lock(struct dbfile *f, size_t changes)
 	struct stat st, named;
 	int error = 0;
 
-	if (flock(f->fd, LOCK_EX | LOCK_NB) == -1)
+	if (f->kind->lock(f->fd, LOCK_EX | LOCK_NB) == -1)
 		return -1;
 	if (fstat(f->fd, &st) == -1 || stat(f->path, &named) == -1)
 		error = errno;
 	else if (!same_inode(&st, &named) || !same_time(&st, &f->st) ||
-		 st.st_size != f->st.st_size ||
-		 (uint64_t)st.st_size > f->cache / 2 + f->cache / 4)
+		 st.st_size != f->st.st_size)
 		error = ESTALE;
-	else if (reserve(f, changes) == -1)
+	else if (reserve(f, changes) == -1 || f->kind->begin(f, changes) == -1)
 		error = errno;
 	if (error == 0)
 		return 0;
-	flock(f->fd, LOCK_UN);
+	f->kind->lock(f->fd, LOCK_UN);
 	errno = error;
 	return -1;
 }
@@ -243,48 +238,22 @@ dbfile_lock(struct dbfile *f, size_t changes)
 void
 dbfile_unlock(struct dbfile *f)
 {
-	flock(f->fd, LOCK_UN);
-}
-
-static DBT
-dbt(struct slice s)
-{
-	DBT t;
-
-	memset(&t, 0, sizeof(t));
-	/* Berkeley DB does not write through data it was given to store. */
-	t.data = (void *)(uintptr_t)s.p;
-	t.size = (uint32_t)s.n;
-	return t;
-}
-
-int
-dbfile_db_put(DB *db, struct slice key, struct slice value)
-{
-	DBT k = dbt(key), v = dbt(value);
-
-	return db->put(db, NULL, &k, &v, 0);
+	if (f->kind->drop != NULL)
+		f->kind->drop(f);
+	f->kind->lock(f->fd, LOCK_UN);
 }
 
 int
 dbfile_put(
     struct dbfile *f, struct slice key, struct slice value, struct err *err)
 {
-	int ret = dbfile_db_put(f->db, key, value);
-
-	return ret == 0 ? 0
-			: dbfile_err(err, f->path, "cannot be changed", ret);
+	return f->kind->put(f, key, value, err);
 }
 
 int
 dbfile_del(struct dbfile *f, struct slice key, struct err *err)
 {
-	DBT k = dbt(key);
-	int ret = f->db->del(f->db, NULL, &k, 0);
-
-	if (ret == 0 || ret == DB_NOTFOUND)
-		return 0;
-	return dbfile_err(err, f->path, "cannot be changed", ret);
+	return f->kind->del(f, key, err);
 }
 
 /* Sendmail compares whole seconds, and reads again only if it is later. */
@@ -309,14 +278,13 @@ int
 dbfile_commit(struct dbfile *f, int64_t now, struct err *err)
 {
 	int64_t old = f->st.st_mtime;
-	int ret = f->db->sync(f->db, 0);
-
+	if (f->kind->write(f, err) == -1)
+		return -1; /* closing may write: not without the lock */
 	dbfile_raise_mtime(f->fd, old, now);
-	if (fstat(f->fd, &f->st) == -1 && ret == 0)
-		ret = errno;
-	flock(f->fd, LOCK_UN);
-	return ret == 0 ? 0
-			: dbfile_err(err, f->path, "cannot be written", ret);
+	if (fstat(f->fd, &f->st) == -1)
+		return err_set(err, errno, "%s: %s", f->path, strerror(errno));
+	f->kind->lock(f->fd, LOCK_UN);
+	return 0;
 }
 
 int64_t
@@ -328,5 +296,5 @@ dbfile_lead(const struct dbfile *f, int64_t now)
 bool
 dbfile_roomy(const struct dbfile *f, size_t records)
 {
-	return records <= f->records_roomy;
+	return records <= f->roomy;
 }

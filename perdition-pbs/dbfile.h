@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dbfile - one Berkeley DB hash file that MTAs read while it is changed.
+ * dbfile - one file that MTAs look keys up in while it is changed.
  *
- * Sendmail and Postfix take flock(2) LOCK_SH around each lookup and look at
- * the file's time in whole seconds to learn of a change; Exim does neither.
- * Hence: changes are made under LOCK_EX on the same inode and written out by
- * one sync, the time is raised by at least a second per change, and whole new
+ * A file's name is TYPE:PATH, as in Postfix's main.cf but with the path's
+ * suffix, or a path alone, which is hash:
+ *   hash:/etc/mail/popauth.db        Berkeley DB: Sendmail, Postfix, Exim
+ *   lmdb:/etc/postfix/popauth.lmdb   LMDB: Postfix
+ *   cdb:/etc/postfix/popauth.cdb     constant database: Postfix, Exim
+ * What of these there is depends on the libraries at the time of the build.
+ *
+ * Sendmail and Postfix lock the file around each lookup and (but for lmdb)
+ * look at its time in whole seconds to learn of a change; Exim does neither.
+ * Hence: changes are made under the lock on the same inode and written out at
+ * once, the time is raised by at least a second per change, and whole new
  * files come by rename.  Knows nothing of addresses.
  *
- * A killed writer or a full disk may leave the file torn: it is only ever a
- * copy, and dbfile_build_finish() makes it anew.
+ * A killed writer or a full disk may leave a hash file torn: files are only
+ * ever copies, and dbfile_build_finish() makes them anew.
  */
 #ifndef PERDITION_PBS_DBFILE_H
 #define PERDITION_PBS_DBFILE_H
@@ -24,6 +31,12 @@
 
 #define DBFILE_KEY_MAX 128
 #define DBFILE_VALUE_MAX 32
+
+int dbfile_check(const char *name, struct err *); /* whether it can be had */
+const char *dbfile_path(const char *name);
+
+/* Else each change is a whole new file. */
+bool dbfile_changes_in_place(const char *name);
 
 /*
  * Gives the next record of a new file: true with key and value set
@@ -47,13 +60,14 @@ struct dbfile_plan {
  * finish: fills the file with the records that next gives, mode 0644, under
  * another name, and renames it into place.  Where the directory is not
  * writable (a daemon that dropped root over /etc/mail) the file itself is
- * rewritten under the lock, and begin locks nothing.  0, or -1 with err set:
+ * rewritten under the lock, and begin locks nothing; a type without locks
+ * fails there (EACCES).  0, or -1 with err set:
  * then an existing file is as it was, unless err says that it is torn.
  * cancel: after begin alone, or NULL.  Both free b.
  */
 struct dbfile_builder;
 struct dbfile_builder *dbfile_build_begin(
-    const char *path, unsigned int wait_ms, struct err *);
+    const char *name, unsigned int wait_ms, struct err *);
 int dbfile_build_finish(struct dbfile_builder **, const struct dbfile_plan *,
     dbfile_next *next, void *arg, struct err *);
 void dbfile_build_cancel(struct dbfile_builder **);
@@ -63,7 +77,7 @@ void dbfile_build_cancel(struct dbfile_builder **);
 struct dbfile;
 
 /* An existing file for changes; NULL with err set. */
-struct dbfile *dbfile_open(const char *path, struct err *);
+struct dbfile *dbfile_open(const char *name, struct err *);
 void dbfile_close(struct dbfile **);
 
 /*
@@ -82,7 +96,8 @@ int dbfile_del(struct dbfile *, struct slice key, struct err *);
 
 /*
  * Writes the changes, raises the file's time, unlocks.  now: seconds since
- * the epoch.  0, or -1 with err set: build the file anew.
+ * the epoch.  0, or -1 with err set: close it, which unlocks, and build the
+ * file anew.
  */
 int dbfile_commit(struct dbfile *, int64_t now, struct err *);
 void dbfile_unlock(struct dbfile *); /* after dbfile_lock() alone */
@@ -99,10 +114,10 @@ struct dbfile_reader;
 
 /*
  * Opens read-only, never creates, takes LOCK_SH; waits at most wait_ms for
- * a writer.  NULL with err set (ENOENT, EWOULDBLOCK, EINVAL: no hash file).
+ * a writer.  NULL with err set (ENOENT, EWOULDBLOCK, EINVAL: not such a file).
  */
 struct dbfile_reader *dbfile_read_open(
-    const char *path, unsigned int wait_ms, struct err *);
+    const char *name, unsigned int wait_ms, struct err *);
 void dbfile_read_close(struct dbfile_reader **);
 
 /* 1 with value copied out (*n bytes), 0 not there, -1 with err. */

@@ -6,7 +6,6 @@
 
 #include "perdition-pbs/dbfile.h"
 
-#include <db.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,15 +20,14 @@
 
 #include "common/banned.h"
 
-#define RECORDS_MIN 1000
-#define RECORD_BYTES 80 /* on disk, generously */
-#define MODE 0644       /* Sendmail judges by the mode bits alone */
+#define MODE 0644 /* Sendmail judges by the mode bits alone */
 
 /* A rewriter of the file itself has to wait for its readers, if for no more
  * than a moment where it must not wait. */
 #define LOCK_WAIT_MS 20
 
 struct dbfile_builder {
+	const struct dbfile_kind *kind;
 	char *path;
 	const struct dbfile_plan *plan;
 	dbfile_next *next;
@@ -62,53 +60,10 @@ tmp_name(const char *path)
 	return tmp;
 }
 
-/*
- * Splitting buckets moves records between pages, and that is where a killed
- * writer loses keys most often; so the file gets its buckets at once.
- * Berkeley DB makes 2^n of them from the records announced, counts those that
- * come on top of these, and begins to split at DBFILE_FFACTOR a bucket: with
- * one bucket more than 2^(n-1) announced, half of them are room.
- */
-static uint32_t
-announce(size_t records)
-{
-	uint64_t half = 1;
-
-	while ((half - 1) * DBFILE_FFACTOR < records && half < (1u << 24))
-		half *= 2;
-	return (uint32_t)(half * DBFILE_FFACTOR + DBFILE_FFACTOR);
-}
-
 static int
 fill(struct dbfile_builder *b, int fd, const char *path)
 {
-	char name[DBFILE_NAME_MAX];
-	size_t records = b->plan->records + b->plan->records / 2;
-	struct slice key, value;
-	DB *db = NULL;
-	int ret, closed;
-
-	if (records < RECORDS_MIN)
-		records = RECORDS_MIN;
-	ret = dbfile_handle(
-	    &db, dbfile_cache_for((uint64_t)records * RECORD_BYTES));
-	if (ret == 0)
-		ret = db->set_pagesize(db, 4096);
-	if (ret == 0)
-		ret = db->set_h_ffactor(db, DBFILE_FFACTOR);
-	if (ret == 0)
-		ret = db->set_h_nelem(db, announce(records));
-	if (ret == 0)
-		ret = db->open(db, NULL, dbfile_name_of(fd, path, name), NULL,
-		    DB_HASH, DB_CREATE | DB_TRUNCATE, MODE);
-	while (ret == 0 && b->next(b->arg, &key, &value))
-		ret = dbfile_db_put(db, key, value);
-	if (db != NULL) {
-		closed = db->close(db, ret == 0 ? 0 : DB_NOSYNC);
-		if (ret == 0)
-			ret = closed;
-	}
-	return ret == 0 ? 0 : dbfile_err(b->err, path, "cannot be built", ret);
+	return b->kind->fill(fd, path, b->plan, b->next, b->arg, b->err);
 }
 
 /* The new file, empty and locked.  0, or -1 with errno. */
@@ -184,15 +139,20 @@ rewrite_in_place(struct dbfile_builder *b)
 {
 	int ret;
 
+	if (b->kind->lock == NULL)
+		return err_set(b->err, EACCES,
+		    "%s: files of type %s need a directory that may be "
+		    "written to",
+		    b->path, b->kind->type);
 	if (b->plan->in_place != NULL)
 		*b->plan->in_place = true;
-	if (dbfile_flock(b->old_fd, LOCK_EX, b->wait_ms) == -1)
+	if (dbfile_wait(b->kind->lock, b->old_fd, LOCK_EX, b->wait_ms) == -1)
 		return fail(b, b->path, errno);
 	ret = fill(b, b->old_fd, b->path);
 	if (ret == -1)
 		err_prefix(b->err, "torn");
 	dbfile_raise_mtime(b->old_fd, b->old.st_mtime, time(NULL));
-	flock(b->old_fd, LOCK_UN);
+	b->kind->lock(b->old_fd, LOCK_UN);
 	return ret;
 }
 
@@ -222,9 +182,10 @@ dbfile_build_cancel(struct dbfile_builder **bp)
 }
 
 struct dbfile_builder *
-dbfile_build_begin(const char *path, unsigned int wait_ms, struct err *err)
+dbfile_build_begin(const char *name, unsigned int wait_ms, struct err *err)
 {
 	struct dbfile_builder *b = calloc(1, sizeof(*b));
+	const char *path;
 	bool ok = false;
 
 	if (b == NULL) {
@@ -234,6 +195,9 @@ dbfile_build_begin(const char *path, unsigned int wait_ms, struct err *err)
 	b->err = err;
 	b->wait_ms = wait_ms > LOCK_WAIT_MS ? wait_ms : LOCK_WAIT_MS;
 	b->tmp_fd = b->old_fd = -1;
+	b->kind = dbfile_kind_of(name, &path, err);
+	if (b->kind == NULL)
+		goto out;
 	b->path = strdup(path);
 	b->tmp = tmp_name(path);
 	if (b->path == NULL || b->tmp == NULL) {

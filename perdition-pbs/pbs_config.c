@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "perdition-pbs/answer.h"
+#include "perdition-pbs/dbfile.h"
 
 #include "common/banned.h"
 
@@ -301,16 +302,23 @@ check_ids(struct check *k)
 }
 
 static void
-check_absolute(
-    struct check *k, const char *name, const char *path, bool may_be_empty)
+check_absolute_nth(struct check *k, const char *name, size_t nth,
+    const char *path, bool may_be_empty)
 {
 	if (path[0] == '\0' && may_be_empty)
 		return;
 	/* A daemon has no current directory. */
 	if (path[0] != '/' && k->c->mode == PBS_DAEMON)
-		complain(k, name, path, "expected an absolute path");
+		complain_nth(k, name, nth, path, "expected an absolute path");
 	if (path[0] == '\0' || path[strlen(path) - 1] == '/')
-		complain(k, name, path, "expected a file's path");
+		complain_nth(k, name, nth, path, "expected a file's path");
+}
+
+static void
+check_absolute(
+    struct check *k, const char *name, const char *path, bool may_be_empty)
+{
+	check_absolute_nth(k, name, 0, path, may_be_empty);
 }
 
 static void
@@ -318,16 +326,8 @@ check_log_files(struct check *k)
 {
 	const struct option_list *logs = &k->c->log_file;
 
-	for (size_t i = 0; i < logs->n; i++) {
-		const char *path = logs->v[i];
-
-		if (path[0] != '/' && k->c->mode == PBS_DAEMON)
-			complain_nth(k, "log_file", i, path,
-			    "expected an absolute path");
-		if (path[strlen(path) - 1] == '/')
-			complain_nth(
-			    k, "log_file", i, path, "expected a file's path");
-	}
+	for (size_t i = 0; i < logs->n; i++)
+		check_absolute_nth(k, "log_file", i, logs->v[i], true);
 }
 
 /* --- names that follow from db_file -------------------------------------- */
@@ -351,6 +351,72 @@ true_path(const char *path)
 	return out;
 }
 
+/* The type stays, but that of a path alone. */
+static char *
+true_name(const char *name)
+{
+	const char *given = dbfile_path(name);
+	char *path = true_path(given), *out;
+	int type = (int)(given - name);
+
+	if (path == NULL || type == 0 || strncmp(name, "hash:", 5) == 0)
+		return path;
+	if (asprintf(&out, "%.*s%s", type, name, path) == -1)
+		out = NULL;
+	free(path);
+	return out;
+}
+
+static void
+check_db_files(struct check *k)
+{
+	const struct option_list *given = &k->c->db_file;
+	struct err err;
+
+	if (given->n == 0)
+		complain(k, "db_file", "", "expected a file's path");
+	if (given->n > PBS_DB_FILES_MAX)
+		complain(k, "db_file", given->v[PBS_DB_FILES_MAX],
+		    "one more than there may be");
+	for (size_t i = 0; i < given->n; i++) {
+		check_absolute_nth(
+		    k, "db_file", i, dbfile_path(given->v[i]), false);
+		if (dbfile_check(given->v[i], &err) == -1)
+			complain_nth(k, "db_file", i, given->v[i], err.msg);
+	}
+}
+
+static bool
+has_name(const struct option_list *names, const char *path)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (strcmp(dbfile_path(names->v[i]), path) == 0)
+			return true;
+	return false;
+}
+
+static void
+derive_names(struct check *k)
+{
+	struct pbs_config *c = k->c;
+	struct option_list *names = &c->db_names;
+
+	names->v = calloc(c->db_file.n + 1, sizeof(*names->v));
+	for (size_t i = 0; names->v != NULL && i < c->db_file.n; i++) {
+		char *name = true_name(c->db_file.v[i]);
+
+		if (name == NULL)
+			break;
+		if (has_name(names, dbfile_path(name)))
+			complain_nth(k, "db_file", i, name, "given twice");
+		names->v[names->n++] = name;
+	}
+	if (names->n < c->db_file.n)
+		complain_of_errno(k, "db_file");
+	else
+		c->db_path = names->v[0];
+}
+
 static void
 derive_paths(struct check *k)
 {
@@ -360,12 +426,8 @@ derive_paths(struct check *k)
 	const char *base;
 	uint64_t sum;
 
-	c->db_path = true_path(c->db_file);
-	if (c->db_path == NULL) {
-		complain_of_errno(k, "db_file");
-		return;
-	}
-	if (c->state_dir[0] == '\0')
+	derive_names(k);
+	if (c->db_path == NULL || c->state_dir[0] == '\0')
 		return;
 	base = strrchr(c->db_path, '/');
 	base = base == NULL ? c->db_path : base + 1;
@@ -400,7 +462,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	    &c->mta_uids, &c->mta_uids_n);
 	check_policy_header(&k);
 	check_ids(&k);
-	check_absolute(&k, "db_file", c->db_file, false);
+	check_db_files(&k);
 	check_log_files(&k);
 	check_absolute(&k, "pattern_file", c->pattern_file, true);
 	check_absolute(&k, "socket", c->socket, true);
@@ -521,7 +583,9 @@ pbs_config_clear(struct pbs_config *c)
 	free(c->always_keys);
 	free(c->uids);
 	free(c->mta_uids);
-	free(c->db_path);
+	for (size_t i = 0; i < c->db_names.n; i++)
+		free(c->db_names.v[i]);
+	free(c->db_names.v);
 	free(c->journal_path);
 	free(c->control_path);
 	option_clear(&pbs_options, c);

@@ -14,7 +14,10 @@
 #include "common/option.h"
 #include "perdition-pbs/logmatch.h"
 #include "perdition-pbs/relay.h"
+#include "perdition-pbs/relay_file.h"
 #include "perdition-pbs/relay_rule.h"
+
+#define PBS_DB_FILES_MAX RELAY_FILES_MAX
 
 enum pbs_mode {
 	PBS_DAEMON,
@@ -32,7 +35,9 @@ struct pbs_config {
 	/* --- as given, one field an option; names are the options' ---------
 	 */
 	unsigned int mode; /* enum pbs_mode */
-	char *db_file, *prefix;
+	struct option_list db_file;
+	char *prefix;
+	unsigned int db_changes_per_second;
 	unsigned int timeout;      /* s */
 	unsigned int timeout_from; /* enum pbs_timeout_from */
 	struct option_list log_file, pattern;
@@ -65,10 +70,13 @@ struct pbs_config {
 	uid_t *mta_uids; /* of mta_user */
 	size_t mta_uids_n;
 	mode_t socket_bits;
-	char *db_path;      /* db_file with its directory's true name */
-	char *journal_path; /* NULL: no state_dir */
-	char *control_path; /* the tools' own socket beside it */
-	uid_t uid;          /* to become, when started by root; else -1 */
+	/* Of db_file, as dbfile.h has names, with the directories' true ones
+	 * and without "hash:". */
+	struct option_list db_names;
+	const char *db_path; /* the first, which the tools ask for */
+	char *journal_path;  /* NULL: no state_dir */
+	char *control_path;  /* the tools' own socket beside it */
+	uid_t uid;           /* to become, when started by root; else -1 */
 	gid_t gid;
 	/* Asked for by name: then it is an error if it cannot be had, and not
 	 * just a default that an ordinary user's trial run goes without. */

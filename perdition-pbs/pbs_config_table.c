@@ -5,8 +5,15 @@
 #include "config.h"
 
 #include "perdition-pbs/pbs_config.h"
+#include "perdition-pbs/relay_pace.h"
 
 #include "common/banned.h"
+
+#ifdef HAVE_BDB
+#define DEFAULT_DB "/etc/mail/popauth.db"
+#else
+#define DEFAULT_DB "lmdb:/etc/mail/popauth.lmdb"
+#endif
 
 #define FIELD(name) offsetof(struct pbs_config, name)
 
@@ -47,13 +54,36 @@ static const struct option_def defs[] = {
 		    "program's name tells." },
 	{ .name = "db_file",
 	    .letter = 'D',
-	    .type = &option_path,
+	    .type = &option_strings,
 	    .offset = FIELD(db_file),
-	    .dflt = "/etc/mail/popauth.db",
+	    .dflt = DEFAULT_DB,
+	    .arg = "[TYPE:]FILE",
 	    .group = G_DB,
-	    .help = "The Berkeley DB hash file that the MTAs read. It should "
-		    "be alone in a directory that the daemon's user owns and "
-		    "nobody else may write to." },
+	    .help = "The file that the MTAs read, as Postfix calls its type: "
+		    "hash (Berkeley DB, for Sendmail, Postfix and Exim; what "
+		    "a path alone is), lmdb (Postfix) or cdb (Postfix, Exim). "
+		    "Given several times, all of them are kept, and the first "
+		    "is what the tools and setenv read. It should be alone in "
+		    "a directory that the daemon's user owns and nobody else "
+		    "may write to; a cdb file needs that, since it can only "
+		    "be replaced, and is best for some 100,000 entries at "
+		    "most." },
+	{ .name = "db_changes_per_second",
+	    .type = &option_uint,
+	    .offset = FIELD(db_changes_per_second),
+	    .dflt = "10",
+	    .min = 1,
+	    .max = RELAY_PACE_MAX,
+	    .arg = "NUMBER",
+	    .group = G_DB,
+	    .help = "Change a db_file at most so often. As many new addresses "
+		    "in a second are seen by the MTAs at once; of more, those "
+		    "that come in between are joined and wait for their turn. "
+		    "Each change moves the file's time a second on, which is "
+		    "how MTAs learn of it, so under a lasting load that time "
+		    "runs ahead of the clock, by up to 30 seconds for each of "
+		    "NUMBER, where changes get fewer until there is one a "
+		    "second. With 1 it never runs ahead." },
 	{ .name = "prefix",
 	    .letter = 'p',
 	    .type = &option_string,

@@ -11,32 +11,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "common/log.h"
 #include "perdition-pbs/dbfile.h"
+#include "perdition-pbs/relay_build.h"
 #include "perdition-pbs/relay_file.h"
+#include "perdition-pbs/relay_pace.h"
 
 #include "common/banned.h"
 
 #define QUEUE_MAX 262144u     /* keys; beyond, a new file is cheaper */
-#define BATCH 2048u           /* keys under one lock: some milliseconds */
+#define BATCH_MAX 8192u       /* keys under one lock: some 20 ms at worst */
+#define BATCH_MIN 64u         /* where disk is scarce */
+#define AT_ONCE 1000u         /* entries that need no child to be written */
+#define BUILD_SHARE 3         /* times a new file's time until the next */
 #define LAZY_MS 1000          /* how long a longer life may stay unwritten */
 #define LOCK_RETRY_MS 1       /* MTAs hold the lock for less */
 #define LOCK_PATIENCE_MS 1500 /* flock(2) is not fair; then rename */
 #define ERROR_RETRY_MS 1000
 
-/* Each change moves the file's time a second on.  Far ahead of the clock,
- * changes are joined, so that it gets no further. */
-#define LEAD_SOFT 3600 /* seconds */
-#define LEAD_PACE_MS 25
-
 struct relay_db {
 	struct relay_db_config cfg;
 	const struct relay_store *store;
-	struct dbfile *file; /* NULL: not open */
+	struct dbfile *file; /* NULL: not open, or not to be changed */
 	struct relay_key *queue;
 	size_t n, cap;
+	size_t batch;   /* keys at most under one lock */
 	size_t records; /* in the file, and rewritten there since it was made */
 	bool urgent;    /* something in the queue is */
 	bool anew;      /* the queue does not matter: make the file anew */
@@ -46,6 +48,15 @@ struct relay_db {
 	uv_timer_t timer;    /* while it runs, flushing waits for it */
 	uv_timer_t lazy;     /* while it runs, what is not urgent waits */
 	uint64_t busy_since; /* ms; 0: the lock was free */
+	struct relay_pace pace;
+	int64_t mtime; /* where file is NULL: of the last new file */
+
+	/* --- a new file, in a child --------------------------------------
+	 */
+	struct relay_build *build;       /* NULL: none is being made */
+	uint64_t build_began, build_due; /* ms */
+	size_t build_n;                  /* of the queue: in there already */
+	bool again;                      /* anew once more, when that is done */
 };
 
 struct relay_db *
@@ -59,7 +70,15 @@ relay_db_create(
 	d->cfg = *cfg;
 	d->store = store;
 	d->anew = true;
+	d->batch = BATCH_MAX;
+	relay_db_pace(d, cfg->changes_per_second);
 	return d;
+}
+
+void
+relay_db_pace(struct relay_db *d, unsigned int changes_per_second)
+{
+	d->pace.per_second = changes_per_second;
 }
 
 void
@@ -67,6 +86,7 @@ relay_db_destroy(struct relay_db **dp)
 {
 	if (*dp == NULL)
 		return;
+	relay_build_cancel(&(*dp)->build);
 	dbfile_close(&(*dp)->file);
 	free((*dp)->queue);
 	free(*dp);
@@ -75,42 +95,95 @@ relay_db_destroy(struct relay_db **dp)
 
 /* --- a new file ---------------------------------------------------------- */
 
-int
-relay_db_rebuild(struct relay_db *d, struct err *err)
+/* Of the file under its name, as far as the last change of ours went. */
+static int64_t
+lead(const struct relay_db *d)
 {
-	bool in_place = false;
+	int64_t now = time(NULL);
 
-	if (d->anew)
-		dbfile_close(&d->file);
-	if (relay_file_write(d->cfg.path, d->cfg.prefix, d->store, d->cfg.uid,
-		d->cfg.gid, &in_place, err) == -1) {
-		if (in_place)
-			dbfile_close(&d->file); /* perhaps torn */
-		return -1;
-	}
+	if (d->file != NULL)
+		return dbfile_lead(d->file, now);
+	return d->mtime > now ? d->mtime - now : 0;
+}
+
+static void
+drop_from_queue(struct relay_db *d, size_t n)
+{
+	d->n -= n;
+	memmove(d->queue, d->queue + n, d->n * sizeof(*d->queue));
+}
+
+/* There is a new file, with what the first n keys of the queue tell of. */
+static int
+take_new_file(struct relay_db *d, const struct relay_written *w, size_t n,
+    struct err *err)
+{
+	struct stat st;
+
 	dbfile_close(&d->file);
-	if (in_place && !d->denied_said) {
+	if (w->in_place && !d->denied_said) {
 		d->denied_said = true;
 		log_event(LOG_WARNING, "db-in-place",
-		    LOG_STR("file", d->cfg.path),
+		    LOG_STR("file", d->cfg.name),
 		    LOG_STR("reason", "directory not writable"));
 	}
-	d->anew = false;
-	d->n = 0;
-	d->records = relay_file_records(d->store, d->cfg.prefix);
-	d->urgent = false;
+	d->anew = d->again;
+	d->again = false;
+	if (n > 0)
+		drop_from_queue(d, n);
+	d->records = w->records;
+	d->urgent = d->n > 0 || d->anew;
 	d->busy_since = 0;
-	d->file = dbfile_open(d->cfg.path, err);
+	d->batch = BATCH_MAX;
+	if (!dbfile_changes_in_place(d->cfg.name)) {
+		if (stat(dbfile_path(d->cfg.name), &st) == 0)
+			d->mtime = st.st_mtime;
+		return 0;
+	}
+	d->file = dbfile_open(d->cfg.name, err);
 	return d->file == NULL ? -1 : 0;
 }
 
+static int
+write_whole(void *arg, struct relay_written *w, struct err *err)
+{
+	const struct relay_db *d = arg;
+
+	return relay_file_write(d->cfg.name, d->cfg.prefix, d->store,
+	    d->cfg.uid, d->cfg.gid, w, err);
+}
+
+int
+relay_db_rebuild(struct relay_db *d, struct err *err)
+{
+	struct relay_written w;
+
+	if (d->anew)
+		dbfile_close(&d->file);
+	if (write_whole(d, &w, err) == 0)
+		return take_new_file(d, &w, d->n, err);
+	if (w.in_place)
+		dbfile_close(&d->file); /* perhaps torn */
+	return -1;
+}
+
 /* --- the queue ----------------------------------------------------------- */
+
+static void
+need_anew(struct relay_db *d)
+{
+	d->n = d->build_n = 0;
+	if (d->build != NULL)
+		d->again = true;
+	else
+		d->anew = true;
+}
 
 void
 relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
 {
 	d->urgent = d->urgent || urgent;
-	if (d->anew)
+	if (d->build != NULL ? d->again : d->anew)
 		return;
 	if (d->n == d->cap) {
 		size_t cap = d->cap == 0 ? 256 : 2 * d->cap;
@@ -119,7 +192,7 @@ relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
 		if (cap <= QUEUE_MAX)
 			q = reallocarray(d->queue, cap, sizeof(*q));
 		if (q == NULL) {
-			d->anew = true;
+			need_anew(d);
 			return;
 		}
 		d->queue = q;
@@ -131,7 +204,7 @@ relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
 void
 relay_db_all_changed(struct relay_db *d)
 {
-	d->anew = true;
+	need_anew(d);
 	d->urgent = true;
 	/* Nothing to wait for, but for a disk that has just failed. */
 	if (d->loop != NULL && !d->failed)
@@ -173,11 +246,11 @@ write_batch(struct relay_db *d, size_t n, struct err *err)
 	int64_t now = time(NULL);
 
 	for (size_t i = 0; i < n; i++)
-		if (write_key(d, &d->queue[d->n - n + i], now, err) == -1)
+		if (write_key(d, &d->queue[i], now, err) == -1)
 			return -1;
 	if (dbfile_commit(d->file, now, err) == -1)
 		return -1;
-	d->n -= n;
+	drop_from_queue(d, n);
 	return 0;
 }
 
@@ -191,7 +264,7 @@ on_timer(uv_timer_t *t)
 }
 
 static void
-again_in(struct relay_db *d, unsigned int ms)
+again_in(struct relay_db *d, uint64_t ms)
 {
 	if (d->loop != NULL)
 		uv_timer_start(&d->timer, on_timer, ms, 0);
@@ -228,7 +301,7 @@ report(struct relay_db *d, const struct err *err)
 	if (d->failed)
 		return;
 	d->failed = true;
-	log_event(LOG_ERR, "db-error", LOG_STR("file", d->cfg.path),
+	log_event(LOG_ERR, "db-error", LOG_STR("file", d->cfg.name),
 	    LOG_STR("error", err->msg),
 	    LOG_STR("consequence", "kept in memory, tried again each second"));
 }
@@ -239,7 +312,7 @@ recovered(struct relay_db *d)
 	if (!d->failed)
 		return;
 	d->failed = false;
-	log_event(LOG_NOTICE, "db-restored", LOG_STR("file", d->cfg.path),
+	log_event(LOG_NOTICE, "db-restored", LOG_STR("file", d->cfg.name),
 	    LOG_U64("entries", relay_store_count(d->store)));
 }
 
@@ -252,6 +325,14 @@ lock_patience_over(struct relay_db *d)
 	if (d->busy_since == 0)
 		d->busy_since = now;
 	return d->loop == NULL || now - d->busy_since >= LOCK_PATIENCE_MS;
+}
+
+/* It may be torn, and is locked. */
+static void
+spoilt(struct relay_db *d)
+{
+	d->anew = true;
+	dbfile_close(&d->file);
 }
 
 /*
@@ -272,26 +353,81 @@ delete_only(struct relay_db *d)
 
 		if (relay_store_find(d->store, &k) != NULL)
 			d->queue[kept++] = k;
-		else if (write_key(d, &k, now, &err) == -1)
-			d->anew = true;
+		else if (write_key(d, &k, now, &err) == -1) {
+			spoilt(d);
+			return;
+		}
 	}
 	d->n = kept;
 	if (dbfile_commit(d->file, now, &err) == -1)
-		d->anew = true;
+		spoilt(d);
+}
+
+static void
+on_new_file(struct relay_db *d, int ret, const struct err *err)
+{
+	if (d->loop != NULL)
+		relay_pace_took(&d->pace, uv_now(d->loop), lead(d));
+	if (ret == 0) {
+		recovered(d);
+		return;
+	}
+	report(d, err);
+	if (d->file != NULL)
+		delete_only(d);
+}
+
+static void
+on_built(
+    void *arg, int ret, const struct relay_written *w, const struct err *why)
+{
+	struct relay_db *d = arg;
+	struct err err = *why;
+	uint64_t now = uv_now(d->loop);
+
+	d->build = NULL;
+	d->build_due = now + BUILD_SHARE * (now - d->build_began);
+	if (ret == 0) {
+		ret = take_new_file(d, w, d->build_n, &err);
+	} else {
+		d->anew = d->anew || d->again;
+		d->again = false;
+		if (w->in_place)
+			dbfile_close(&d->file); /* perhaps torn */
+	}
+	on_new_file(d, ret, &err);
+}
+
+/* Whether it is under way, or has to wait: a file of millions must not keep a
+ * processor busy for nothing else. */
+static bool
+build_in_child(struct relay_db *d, struct err *err)
+{
+	uint64_t now = uv_now(d->loop);
+
+	if (now < d->build_due) {
+		again_in(d, d->build_due - now);
+		return true;
+	}
+	if (d->anew)
+		dbfile_close(&d->file);
+	d->build_began = now;
+	d->build_n = d->n;
+	d->build = relay_build_start(d->loop, write_whole, on_built, d, err);
+	return d->build != NULL;
 }
 
 static void
 flush_anew(struct relay_db *d)
 {
 	struct err err;
+	int ret = -1;
 
-	if (relay_db_rebuild(d, &err) == 0) {
-		recovered(d);
+	if (d->loop == NULL || relay_store_count(d->store) <= AT_ONCE)
+		ret = relay_db_rebuild(d, &err);
+	else if (build_in_child(d, &err))
 		return;
-	}
-	report(d, &err);
-	if (d->file != NULL)
-		delete_only(d);
+	on_new_file(d, ret, &err);
 }
 
 static void
@@ -305,16 +441,22 @@ on_lock_error(struct relay_db *d, int error)
 			return;
 		}
 		log_event(LOG_NOTICE, "db-lock-busy",
-		    LOG_STR("file", d->cfg.path),
+		    LOG_STR("file", d->cfg.name),
 		    LOG_STR("consequence", "replaced by rename"));
 	} else if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+		/* Room for the worst that so many may do is asked for. */
+		if (d->n > BATCH_MIN && d->batch > BATCH_MIN) {
+			d->batch = BATCH_MIN;
+			again_in(d, 0);
+			return;
+		}
 		err_set(&err, error, "%s", strerror(error));
 		report(d, &err);
 		delete_only(d);
 		return;
 	} else if (error == ESTALE) {
 		log_event(LOG_NOTICE, "db-foreign-change",
-		    LOG_STR("file", d->cfg.path),
+		    LOG_STR("file", d->cfg.name),
 		    LOG_STR("consequence", "made anew"));
 	}
 	flush_anew(d);
@@ -323,7 +465,7 @@ on_lock_error(struct relay_db *d, int error)
 static void
 flush_in_place(struct relay_db *d)
 {
-	size_t n = d->n < BATCH ? d->n : BATCH;
+	size_t n = d->n < d->batch ? d->n : d->batch;
 	struct err err;
 
 	/* Three records a key at most. */
@@ -334,30 +476,47 @@ flush_in_place(struct relay_db *d)
 	d->busy_since = 0;
 	if (write_batch(d, n, &err) == -1) {
 		report(d, &err);
-		d->anew = true;
+		spoilt(d);
 		flush_anew(d);
 		return;
 	}
 	recovered(d);
+	if (d->loop != NULL)
+		relay_pace_took(&d->pace, uv_now(d->loop), lead(d));
+	d->batch = BATCH_MAX;
 	d->urgent = d->n > 0;
 	if (d->n > 0)
 		again_in(d, 0); /* others first, readers too */
-	else if (dbfile_lead(d->file, time(NULL)) > LEAD_SOFT)
-		again_in(d, LEAD_PACE_MS);
+}
+
+/* Whether it is not yet time for a change. */
+static bool
+is_early(struct relay_db *d)
+{
+	uint64_t wait;
+
+	if (d->loop == NULL)
+		return false;
+	if (uv_is_active((uv_handle_t *)&d->timer))
+		return true;
+	if (d->anew)
+		return false;
+	if (!d->urgent) {
+		if (!uv_is_active((uv_handle_t *)&d->lazy))
+			uv_timer_start(&d->lazy, on_lazy, LAZY_MS, 0);
+		return true;
+	}
+	wait = relay_pace_wait(&d->pace, uv_now(d->loop), lead(d));
+	if (wait > 0)
+		again_in(d, wait);
+	return wait > 0;
 }
 
 void
 relay_db_flush(struct relay_db *d)
 {
-	if (d->n == 0 && !d->anew)
+	if ((d->n == 0 && !d->anew) || d->build != NULL || is_early(d))
 		return;
-	if (d->loop != NULL && uv_is_active((uv_handle_t *)&d->timer))
-		return;
-	if (!d->urgent && !d->anew) {
-		if (!uv_is_active((uv_handle_t *)&d->lazy))
-			uv_timer_start(&d->lazy, on_lazy, LAZY_MS, 0);
-		return;
-	}
 	/* Full buckets split one by one; better laid out for more at once.
 	 * Records that were only rewritten count too, so that what has been
 	 * changed for long is made anew now and then. */
@@ -377,6 +536,10 @@ relay_db_stop(struct relay_db *d)
 	uv_close((uv_handle_t *)&d->lazy, NULL);
 	d->loop = NULL;
 	d->urgent = true;
+	if (d->build != NULL) {
+		relay_build_cancel(&d->build);
+		d->anew = true;
+	}
 	while (d->n > 0 && !d->anew && !d->failed)
 		relay_db_flush(d);
 	if (d->anew)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relay_db - the database file as the daemon keeps it: a copy of the store.
+ * relay_db - one database file as the daemon keeps it: a copy of the store.
  *
- * Changes are gathered for one turn of the loop and written in place under
- * the lock; a lock that is not to be had, any error, and a file that somebody
- * else has changed or replaced lead to a new file by rename.  Never waits.
+ * Changes are gathered and written in place under the lock, in no more
+ * batches than relay_pace.h allows; a type that cannot be changed in place, a
+ * lock that is not to be had, any error, and a file that somebody else has
+ * changed or replaced lead to a new file by rename, made by relay_build.h
+ * unless it is small.  Never waits.
  */
 #ifndef PERDITION_PBS_RELAY_DB_H
 #define PERDITION_PBS_RELAY_DB_H
@@ -19,10 +21,11 @@
 struct relay_db;
 
 struct relay_db_config {
-	const char *path;   /* borrowed */
+	const char *name;   /* as dbfile.h has it; borrowed */
 	const char *prefix; /* in lower case; borrowed */
 	uid_t uid;          /* the file's owner, or (uid_t)-1 */
 	gid_t gid;
+	unsigned int changes_per_second; /* see relay_pace.h */
 };
 
 /* store is borrowed.  NULL with errno. */
@@ -41,6 +44,9 @@ void relay_db_stop(struct relay_db *); /* writes what it can; closes timers */
 void relay_db_changed(
     struct relay_db *, const struct relay_key *k, bool urgent);
 void relay_db_all_changed(struct relay_db *);
+
+/* From now on at most so many changes a second. */
+void relay_db_pace(struct relay_db *, unsigned int changes_per_second);
 
 /* At the end of each turn of the loop. */
 void relay_db_flush(struct relay_db *);

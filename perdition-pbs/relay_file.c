@@ -18,6 +18,7 @@
 #include "common/banned.h"
 
 #define WAIT_MS 5000         /* for another tool, or an MTA */
+#define BUILD_WAIT_MS 200    /* for a killed daemon's child to end, too */
 #define READ_SECONDS 60      /* for millions of entries */
 #define NO_LIMIT 1000000000u /* max_new_per_second: a tool is no flood */
 
@@ -53,8 +54,8 @@ walk_next(void *arg, struct slice *key, struct slice *value)
 	return true;
 }
 
-size_t
-relay_file_records(const struct relay_store *store, const char *prefix)
+static size_t
+count_records(const struct relay_store *store, const char *prefix)
 {
 	struct relay_spellings s;
 	size_t n = 0;
@@ -68,30 +69,35 @@ relay_file_records(const struct relay_store *store, const char *prefix)
 
 static int
 finish(struct dbfile_builder **b, const char *prefix,
-    const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
-    struct err *err)
+    const struct relay_store *store, uid_t uid, gid_t gid,
+    struct relay_written *written, struct err *err)
 {
 	struct walk w = { .store = store, .prefix = prefix };
 	struct dbfile_plan plan = {
-		.records = relay_file_records(store, prefix),
+		.records = count_records(store, prefix),
 		.uid = uid,
 		.gid = gid,
-		.in_place = in_place,
+		.in_place = &written->in_place,
 	};
 
+	written->records = plan.records;
 	return dbfile_build_finish(b, &plan, walk_next, &w, err);
 }
 
 int
-relay_file_write(const char *path, const char *prefix,
-    const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
-    struct err *err)
+relay_file_write(const char *name, const char *prefix,
+    const struct relay_store *store, uid_t uid, gid_t gid,
+    struct relay_written *w, struct err *err)
 {
-	struct dbfile_builder *b = dbfile_build_begin(path, 0, err);
+	struct dbfile_builder *b = dbfile_build_begin(name, BUILD_WAIT_MS, err);
+	struct relay_written ignored;
 
+	if (w == NULL)
+		w = &ignored;
+	*w = (struct relay_written){ 0 };
 	if (b == NULL)
 		return -1;
-	return finish(&b, prefix, store, uid, gid, in_place, err);
+	return finish(&b, prefix, store, uid, gid, w, err);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -269,7 +275,7 @@ load(const struct relay_file_config *c, const struct relay_request *q,
 	if (q->op == RELAY_PURGE) /* also of what cannot be read */
 		return 0;
 	if (relay_file_read(
-		c->path, c->prefix, r->store, 0, RELAY_FOREVER, err) == 0)
+		c->names[0], c->prefix, r->store, 0, RELAY_FOREVER, err) == 0)
 		return 0;
 	return q->op == RELAY_INSERT && err->code == ENOENT ? 0 : -1;
 }
@@ -292,10 +298,12 @@ on_all_changed(void *arg)
 
 static int
 change(const struct relay_file_config *c, const struct relay_request *q,
-    struct relay *r, struct dbfile_builder **b, int64_t now,
+    struct relay *r, struct dbfile_builder *b[RELAY_FILES_MAX], int64_t now,
     struct relay_result *res, struct err *err)
 {
+	struct relay_written ignored;
 	bool differs = false;
+	int ret = 0;
 
 	if (load(c, q, r, err) == -1)
 		return -1;
@@ -311,7 +319,10 @@ change(const struct relay_file_config *c, const struct relay_request *q,
 		return -1;
 	if (!differs)
 		return 0;
-	return finish(b, c->prefix, r->store, (uid_t)-1, (gid_t)-1, NULL, err);
+	for (size_t i = 0; ret == 0 && i < c->n; i++)
+		ret = finish(&b[i], c->prefix, r->store, (uid_t)-1, (gid_t)-1,
+		    &ignored, err);
+	return ret;
 }
 
 int
@@ -324,7 +335,7 @@ relay_file_change(const struct relay_file_config *c,
 		.rule = c->rule,
 		.limits = c->limits,
 	};
-	struct dbfile_builder *b = NULL;
+	struct dbfile_builder *b[RELAY_FILES_MAX] = { NULL };
 	int ret = -1;
 
 	r.limits.max_new_per_second = NO_LIMIT;
@@ -337,15 +348,19 @@ relay_file_change(const struct relay_file_config *c,
 		if (r.journal == NULL && err->code == EWOULDBLOCK)
 			err_set(err, EWOULDBLOCK,
 			    "%s: kept by a daemon that does not answer",
-			    c->path);
+			    c->names[0]);
 		if (r.journal == NULL && err->code != ENOENT)
 			goto out;
 	}
-	b = dbfile_build_begin(c->path, WAIT_MS, err);
-	if (b != NULL)
-		ret = change(c, q, &r, &b, now, res, err);
-	dbfile_build_cancel(&b);
+	for (size_t i = 0; i < c->n; i++) {
+		b[i] = dbfile_build_begin(c->names[i], WAIT_MS, err);
+		if (b[i] == NULL)
+			goto out;
+	}
+	ret = change(c, q, &r, b, now, res, err);
 out:
+	for (size_t i = 0; i < c->n; i++)
+		dbfile_build_cancel(&b[i]);
 	journal_close(&r.journal);
 	relay_store_destroy(&r.store);
 	return ret;

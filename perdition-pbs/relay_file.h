@@ -15,16 +15,18 @@
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_store.h"
 
-/* How many records the entries of store make, all spellings counted. */
-size_t relay_file_records(const struct relay_store *store, const char *prefix);
+struct relay_written {
+	size_t records; /* all spellings of all entries */
+	bool in_place;  /* as in struct dbfile_plan; also after a failure */
+};
 
 /*
- * Makes path anew from store.  uid, gid: the owner, or -1; *in_place as in
- * struct dbfile_plan.  0, or -1 with err set to an errno value.
+ * Makes the file (named as dbfile.h has it) anew from store.  uid, gid: the
+ * owner, or -1; w may be NULL.  0, or -1 with err set to an errno value.
  */
-int relay_file_write(const char *path, const char *prefix,
-    const struct relay_store *store, uid_t uid, gid_t gid, bool *in_place,
-    struct err *);
+int relay_file_write(const char *name, const char *prefix,
+    const struct relay_store *store, uid_t uid, gid_t gid,
+    struct relay_written *w, struct err *);
 
 /*
  * Adds to store what path holds and is alive at now, none of it past limit,
@@ -57,13 +59,17 @@ struct relay_result {
 void relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
     struct relay_result *);
 
+#define RELAY_FILES_MAX 4u
+
 /*
- * The same on the file alone, and in the daemon's journal if there is one.
+ * The same on the files alone, and in the daemon's journal if there is one.
  * rule and limits as configured.  0, or -1 with err; err->code EWOULDBLOCK:
  * the database belongs to a daemon that runs, or to another tool.
  */
 struct relay_file_config {
-	const char *path, *prefix;
+	char *const *names; /* the first tells what is there */
+	size_t n;           /* RELAY_FILES_MAX at most */
+	const char *prefix;
 	const char *journal; /* path; need not exist; NULL: none */
 	struct relay_rule rule;
 	struct relay_limits limits;

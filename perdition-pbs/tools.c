@@ -247,7 +247,8 @@ static int
 by_hand(const struct pbs_config *c, const struct relay_request *q,
     struct relay_result *res, struct err *err)
 {
-	struct relay_file_config fc = { .path = c->db_path,
+	struct relay_file_config fc = { .names = c->db_names.v,
+		.n = c->db_names.n,
 		.prefix = c->prefix,
 		.journal = c->journal_path };
 

@@ -4,9 +4,10 @@
 # Debian packages by what they are for; sourced by tests/run and the quickstart.
 
 packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
-	libuv1-dev libssl-dev libdb5.3-dev libgdbm-dev libseccomp-dev libcap-ng-dev
-	libsystemd-dev libldap-dev libmariadb-dev libpq-dev unixodbc-dev
-	libcdb-dev libnsl-dev libcurl4-openssl-dev'
+	libuv1-dev libssl-dev libdb5.3-dev libgdbm-dev liblmdb-dev
+	libseccomp-dev libcap-ng-dev libsystemd-dev libldap-dev
+	libmariadb-dev libpq-dev unixodbc-dev libcdb-dev libnsl-dev
+	libcurl4-openssl-dev'
 # Dovecot, with what starts it and the MTAs.
 packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'

@@ -149,7 +149,8 @@ class Pbs(Daemon):
         self.log_file = log_file or test.dir / "perdition.log"
         self.values = {
             "no_daemon": True, "log_facility": "+", "pid_file": "",
-            "db_file": self.db, "state_dir": self.dir,
+            "db_file": self.db, "db_changes_per_second": 1000,
+            "state_dir": self.dir,
             "log_file": self.log_file if source != "socket" else "",
             "socket": self.socket if source != "log" else "",
         }

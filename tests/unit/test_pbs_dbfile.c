@@ -141,19 +141,24 @@ static int
 tool(enum relay_op op, const char *address, int64_t now,
     struct relay_result *res)
 {
-	struct relay_file_config c = { .path = scratch_path("x.db"),
+	char *name = strdup(scratch_path("x.db"));
+	struct relay_file_config c = { .names = &name,
+		.n = 1,
 		.prefix = "pop:",
 		.rule = { .v4_mask = 32, .v6_mask = 64 },
 		.limits = { 100, 1000, 1000 } };
 	struct relay_entry e;
 	struct relay_request q = { op, NULL, 0, 50 };
+	int ret;
 
 	if (address != NULL) {
 		e = entry(address, 0);
 		q.keys = &e.key;
 		q.n = 1;
 	}
-	return relay_file_change(&c, &q, now, res, &err);
+	ret = relay_file_change(&c, &q, now, res, &err);
+	free(name);
+	return ret;
 }
 
 static void
@@ -426,7 +431,7 @@ START_TEST(killed)
 	put(s, "203.0.113.77", 1234567890);
 	for (int round = 0; round < 5; round++) {
 		struct relay_db_config c = { scratch_path("x.db"), "",
-			(uid_t)-1, (gid_t)-1 };
+			(uid_t)-1, (gid_t)-1, 10 };
 		struct relay_db *d = relay_db_create(&c, s);
 		int64_t changed;
 		int status, fd;

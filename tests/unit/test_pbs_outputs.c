@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is the same for every type of database file, what is not, and when a
+ * file is changed.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <uv.h>
+
+#include "pbs_scratch.h"
+
+#include "../lib/check_run.h"
+#include "perdition-pbs/dbfile.h"
+#include "perdition-pbs/relay_db.h"
+#include "perdition-pbs/relay_file.h"
+#include "perdition-pbs/relay_pace.h"
+
+#include "common/banned.h"
+
+static const char *const types[] = {
+#ifdef HAVE_BDB
+	"hash",
+#endif
+#ifdef HAVE_LMDB
+	"lmdb",
+#endif
+#ifdef HAVE_CDB
+	"cdb",
+#endif
+};
+
+static struct err err;
+
+/* TYPE:scratch/x of the type of this round */
+static const char *
+name_of(int i)
+{
+	static char name[PATH_MAX + 10];
+
+	snprintf(name, sizeof(name), "%s:%s", types[i], scratch_path("x"));
+	return name;
+}
+
+static struct relay_key
+key(const char *text)
+{
+	struct relay_key k;
+
+	ck_assert_int_eq(relay_key_parse(slice_str(text), "", &k), 0);
+	return k;
+}
+
+static void
+put(struct relay_store *s, const char *text, int64_t expires)
+{
+	struct relay_entry e = { .key = key(text), .expires = expires };
+
+	ck_assert_int_ne(relay_store_touch(s, &e, SLICE(""), 0), -1);
+}
+
+static void
+put_many(struct relay_store *s, int from, int to)
+{
+	char text[40];
+
+	for (int i = from; i < to; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.%d", i >> 16,
+		    i >> 8 & 255, i & 255);
+		put(s, text, INT64_MAX / 4);
+	}
+}
+
+/* The value, or "" for none. */
+static const char *
+get(const char *name, const char *k)
+{
+	static char value[DBFILE_VALUE_MAX + 1];
+	struct dbfile_reader *r = dbfile_read_open(name, 1000, &err);
+	size_t n = 0;
+	int ret;
+
+	ck_assert_msg(r != NULL, "%s", err.msg);
+	ret = dbfile_get(r, slice_str(k), value, &n, &err);
+	ck_assert_msg(ret >= 0, "%s", err.msg);
+	value[n] = '\0';
+	dbfile_read_close(&r);
+	return value;
+}
+
+static void
+write_file(const char *name, const struct relay_store *s)
+{
+	ck_assert_msg(relay_file_write(
+			  name, "", s, (uid_t)-1, (gid_t)-1, NULL, &err) == 0,
+	    "%s", err.msg);
+}
+
+START_TEST(written_and_read)
+{
+	struct relay_store *s = relay_store_create();
+	const char *name;
+	struct stat st;
+
+	scratch_make();
+	name = name_of(_i);
+	ck_assert_str_eq(dbfile_path(name), scratch_path("x"));
+	put(s, "203.0.113.77", 1234567890);
+	put(s, "2001:db8:9::1", 1234567891);
+	put_many(s, 0, 120000); /* several transactions' worth */
+	write_file(name, s);
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	ck_assert_int_eq(st.st_mode & 07777, 0644);
+	ck_assert_str_eq(get(name, "203.0.113.77"), "1234567890");
+	ck_assert_str_eq(get(name, "2001:db8:9:0:0:0:0:1"), "1234567891");
+	ck_assert_str_eq(get(name, "203.0.113.78"), "");
+	ck_assert_str_eq(get(name, "203.0.113.7"), "");
+	relay_store_clear(s);
+	ck_assert_msg(relay_file_read(name, "", s, 0, INT64_MAX / 2, &err) == 0,
+	    "%s", err.msg);
+	ck_assert_uint_eq(relay_store_count(s), 120002);
+	/* Smaller, and empty, over that; no lock or other file stays. */
+	relay_store_clear(s);
+	write_file(name, s);
+	ck_assert_str_eq(get(name, "203.0.113.77"), "");
+	ck_assert_int_eq(unlink(scratch_path("x")), 0);
+	scratch_remove();
+	ck_assert_int_eq(access(scratch, F_OK), -1);
+	relay_store_destroy(&s);
+}
+END_TEST
+
+START_TEST(changed_in_place)
+{
+	struct relay_store *s = relay_store_create();
+	int64_t now = time(NULL);
+	const char *name;
+	struct dbfile *f;
+	char k[40];
+
+	scratch_make();
+	name = name_of(_i);
+	put(s, "203.0.113.77", 1234567890);
+	write_file(name, s);
+	f = dbfile_open(name, &err);
+	ck_assert_int_eq(f != NULL, dbfile_changes_in_place(name));
+	if (f == NULL) {
+		ck_assert_int_eq(err.code, ENOTSUP);
+		goto out;
+	}
+	/* More than the file had room for at first. */
+	for (int i = 1; i <= 3; i++) {
+		ck_assert_int_eq(dbfile_lock(f, 20000), 0);
+		for (int j = 0; j < 20000; j++) {
+			snprintf(
+			    k, sizeof(k), "10.%d.%d.%d", i, j >> 8, j & 255);
+			ck_assert_int_eq(
+			    dbfile_put(f, slice_str(k), SLICE("77"), &err), 0);
+		}
+		ck_assert_int_eq(dbfile_del(f, SLICE("203.0.113.77"), &err), 0);
+		ck_assert_int_eq(dbfile_commit(f, now, &err), 0);
+		ck_assert_str_eq(get(name, k), "77");
+		ck_assert_str_eq(get(name, "203.0.113.77"), "");
+	}
+	ck_assert_int_ge(dbfile_lead(f, now), 2);
+	ck_assert_str_eq(get(name, "10.1.0.0"), "77");
+	ck_assert_int_eq(dbfile_lock(f, 1), 0);
+	dbfile_unlock(f);
+	ck_assert_int_eq(dbfile_lock(f, 1), 0);
+	dbfile_unlock(f);
+	write_file(name, s);
+	ck_assert_int_eq(dbfile_lock(f, 1), -1);
+	ck_assert_int_eq(errno, ESTALE);
+	dbfile_close(&f);
+out:
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+#ifdef HAVE_LMDB
+static int
+lock_like_postfix(int fd)
+{
+	struct flock l = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+
+	return fcntl(fd, F_SETLK, &l);
+}
+
+/* Postfix takes fcntl(2) locks, which are of a process. */
+START_TEST(lmdb_locks)
+{
+	char name[PATH_MAX + 10];
+	struct relay_store *s = relay_store_create();
+	struct dbfile *f;
+	int fd[2], status;
+	pid_t pid;
+	char c;
+
+	scratch_make();
+	snprintf(name, sizeof(name), "lmdb:%s", scratch_path("x"));
+	write_file(name, s);
+	f = dbfile_open(name, &err);
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(pipe(fd), 0);
+	pid = fork();
+	if (pid == 0) {
+		int reader = open(scratch_path("x"), O_RDONLY);
+
+		if (lock_like_postfix(reader) == -1 ||
+		    write(fd[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ck_assert_int_eq(read(fd[0], &c, 1), 1);
+	ck_assert_int_eq(dbfile_lock(f, 1), -1);
+	ck_assert_int_eq(errno, EWOULDBLOCK);
+	/* Two readers at once. */
+	ck_assert_str_eq(get(name, "z"), "");
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(dbfile_lock(f, 1), 0);
+	ck_assert_ptr_null(dbfile_read_open(name, 10, &err));
+	ck_assert_int_eq(err.code, EWOULDBLOCK);
+	pid = fork();
+	if (pid == 0) {
+		int reader = open(scratch_path("x"), O_RDONLY);
+
+		_exit(lock_like_postfix(reader) == -1 ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	dbfile_unlock(f);
+	dbfile_close(&f);
+	close(fd[0]);
+	close(fd[1]);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+#endif
+
+START_TEST(unknown_types)
+{
+	/* Only a type's name makes a type; all else is part of the path. */
+	ck_assert_str_eq(dbfile_path("/var/lib/x.db"), "/var/lib/x.db");
+	ck_assert_str_eq(dbfile_path("btree:/x"), "btree:/x");
+	ck_assert_str_eq(dbfile_path("/lmdb:/x"), "/lmdb:/x");
+	ck_assert_str_eq(dbfile_path("lmdb:/x"), "/x");
+	ck_assert_str_eq(dbfile_path("cdb:x"), "x");
+	ck_assert_str_eq(dbfile_path("hash:hash:/x"), "hash:/x");
+}
+END_TEST
+
+/* --- when ---------------------------------------------------------------- */
+
+/* Changes that could be made within ms, with the lead that they cause. */
+static unsigned int
+flood(struct relay_pace *p, unsigned int ms, int64_t *lead)
+{
+	unsigned int n = 0;
+
+	for (unsigned int now = 0; now < ms; now++) {
+		if (relay_pace_wait(p, now, *lead > 0 ? *lead : 0) == 0) {
+			++*lead;
+			relay_pace_took(p, now, *lead > 0 ? *lead : 0);
+			n++;
+		}
+		if (now % 1000 == 999 && *lead > 0)
+			--*lead;
+	}
+	return n;
+}
+
+START_TEST(paced)
+{
+	struct relay_pace p = { .per_second = 10 };
+	int64_t lead = 0;
+
+	/* Nothing for long: a second's worth at once. */
+	for (int i = 0; i < 10; i++) {
+		ck_assert_uint_eq(relay_pace_wait(&p, 5000, 0), 0);
+		relay_pace_took(&p, 5000, 0);
+	}
+	ck_assert_uint_eq(relay_pace_wait(&p, 5000, 0), 100);
+	ck_assert_uint_eq(relay_pace_wait(&p, 5099, 0), 1);
+	ck_assert_uint_eq(relay_pace_wait(&p, 5100, 0), 0);
+	/* Half of the lead allowed: as before; all of it: one a second. */
+	ck_assert_uint_eq(relay_pace_wait(&p, 6000, 150), 0);
+	p.due = 0;
+	relay_pace_took(&p, 6000, 300);
+	ck_assert_uint_eq(relay_pace_wait(&p, 6000, 300), 1000);
+	p = (struct relay_pace){ .per_second = 10 };
+	ck_assert_uint_ge(flood(&p, 10000, &lead), 100);
+	ck_assert_uint_le(flood(&p, 3600000, &lead), 4000);
+	ck_assert_int_le(lead, 300);
+	/* One a second never leads. */
+	p = (struct relay_pace){ .per_second = 1 };
+	lead = 0;
+	flood(&p, 100000, &lead);
+	ck_assert_int_le(lead, 1);
+}
+END_TEST
+
+/* --- the daemon's copy --------------------------------------------------- */
+
+static void
+on_prepare(uv_prepare_t *h)
+{
+	relay_db_flush(h->data);
+}
+
+static void
+on_close(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+/* Turns of the loop until k is (not) in the file. */
+static void
+run_until(uv_loop_t *loop, const char *name, const char *k, bool there)
+{
+	for (int i = 0; i < 20000; i++) {
+		uv_run(loop, UV_RUN_NOWAIT);
+		if ((get(name, k)[0] != '\0') == there)
+			return;
+		poll(NULL, 0, 1);
+	}
+	ck_abort_msg("%s: %s", name, k);
+}
+
+/* Small in the loop, large in a child, with changes while that works. */
+START_TEST(kept)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_db_config c = { .prefix = "",
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.changes_per_second = 1000 };
+	struct relay_key k1 = key("192.0.2.1"), k2 = key("192.0.2.2"),
+			 k3 = key("192.0.2.3");
+	uv_prepare_t prepare;
+	struct relay_db *d;
+	uv_loop_t loop;
+
+	scratch_make();
+	c.name = name_of(_i);
+	uv_loop_init(&loop);
+	d = relay_db_create(&c, s);
+	ck_assert_msg(relay_db_rebuild(d, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(relay_db_start(d, &loop), 0);
+	uv_prepare_init(&loop, &prepare);
+	prepare.data = d;
+	uv_prepare_start(&prepare, on_prepare);
+	put(s, "192.0.2.1", INT64_MAX / 4);
+	relay_db_changed(d, &k1, true);
+	run_until(&loop, c.name, "192.0.2.1", true);
+	put_many(s, 0, 20000);
+	relay_db_all_changed(d);
+	relay_db_flush(d); /* the child begins */
+	put(s, "192.0.2.2", INT64_MAX / 4);
+	relay_db_changed(d, &k2, true);
+	relay_store_remove(s, &k1);
+	relay_db_changed(d, &k1, true);
+	run_until(&loop, c.name, "192.0.2.2", true);
+	run_until(&loop, c.name, "192.0.2.1", false);
+	ck_assert_str_ne(get(c.name, "10.0.1.1"), "");
+	/* All that, and then nothing, while a child is at work. */
+	relay_db_all_changed(d);
+	relay_db_flush(d);
+	relay_store_clear(s);
+	relay_db_all_changed(d);
+	run_until(&loop, c.name, "192.0.2.2", false);
+	ck_assert_str_eq(get(c.name, "10.0.1.1"), "");
+	/* The end comes while one is at work. */
+	put_many(s, 0, 20000);
+	relay_db_all_changed(d);
+	relay_db_flush(d);
+	put(s, "192.0.2.3", INT64_MAX / 4);
+	relay_db_changed(d, &k3, true);
+	relay_db_stop(d);
+	ck_assert_str_ne(get(c.name, "192.0.2.3"), "");
+	uv_walk(&loop, on_close, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	relay_db_destroy(&d);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* none is left */
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *t = tcase_create("outputs");
+
+	tcase_set_timeout(t, 100);
+	tcase_add_loop_test(t, written_and_read, 0, COUNT(types));
+	tcase_add_loop_test(t, changed_in_place, 0, COUNT(types));
+#ifdef HAVE_LMDB
+	tcase_add_test(t, lmdb_locks);
+#endif
+	tcase_add_test(t, unknown_types);
+	tcase_add_test(t, paced);
+	tcase_add_loop_test(t, kept, 0, COUNT(types));
+	return check_run("outputs", t);
+}
