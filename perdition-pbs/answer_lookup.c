@@ -6,7 +6,8 @@
  *   get ADDRESS    yes | no: what a condition of Exim's takes as it is
  *   user ADDRESS   "NAME", or "" when it may not relay or that is not known
  *
- * Exim reads up to the end of the connection, which the reply ends therefore.
+ * Exim reads up to the end of the connection, which the reply ends therefore;
+ * a newline behind it would be part of it, and no condition's value.
  * Asked about a message that came by no connection, ADDRESS is empty: no.
  */
 #include "config.h"
@@ -61,7 +62,6 @@ answer(const struct answer_source *s, struct slice in, struct buf *out)
 			continue;
 		may = answer_may_relay(s, address, &grant);
 		verbs[i].put(out, may ? &grant : NULL);
-		buf_put_str(out, "\n");
 		return nl + 1;
 	}
 	errno = EBADMSG;

@@ -30,8 +30,9 @@ class UnderLoad(MtaTestCase):
         return 2 * len(self.ways)
 
     def test_readers_are_never_wrong(self):
-        self.start_alone({"timeout": 4, "quiet": True})
-        self.start_all()
+        self.start_machine()
+        self.start_alone(timeout=4, quiet=True)
+        self.start_mtas()
         may, may_not, toggled = CLIENTS4[:5], CLIENTS4[5:10], CLIENTS4[10]
         self.pbs.run("insert", "--timeout", str(int(SECONDS) + 3600), *may)
         began = time.monotonic()

@@ -142,7 +142,8 @@ def _host(host):
 class Pbs(Daemon):
     """source: "socket", "log" (a file that perdition writes) or "both"."""
 
-    def __init__(self, test, source="socket", values=None, log_file=None):
+    def __init__(self, test, source="socket", values=None, log_file=None,
+                 prefix=()):
         self.dir = test.subdir("pbs", owner=OWNER)
         self.db = self.dir / "relay.db"
         self.socket = self.dir / "auth.sock"
@@ -158,7 +159,7 @@ class Pbs(Daemon):
         super().__init__("perdition-pbs",
                          [program("perdition-pbs"), *options(self.values)],
                          test.dir / "pbs.output", ready=self._started,
-                         env=sanitizer_env(test.reports))
+                         env=sanitizer_env(test.reports), prefix=prefix)
         self.reports = test.reports
 
     def start(self):

@@ -28,6 +28,8 @@ PASSWORDS = {"alice": "secret", "bob": "geheim",
 
 
 class PairTestCase(TestCase):
+    pbs_prefix = ()  # words before perdition-pbs's command
+
     def setUp(self):
         super().setUp()
         self.imap_port = free_port(FRONT, "::1", ONE, TWO)
@@ -58,7 +60,7 @@ class PairTestCase(TestCase):
     def start_pair(self, source="socket", pbs_values=None, values=None,
                    hosts=(FRONT,)):
         """self.pbs, self.front and self.db."""
-        self.pbs = Pbs(self, source, pbs_values)
+        self.pbs = Pbs(self, source, pbs_values, prefix=self.pbs_prefix)
         extra = {}
         if source != "log":
             extra["auth_socket"] = self.pbs.socket
@@ -67,7 +69,8 @@ class PairTestCase(TestCase):
                 / "perdition.log"
             self.pbs.values["log_file"] = extra["log_facility"]
             self.pbs = Pbs(self, source, pbs_values,
-                           log_file=extra["log_facility"])
+                           log_file=extra["log_facility"],
+                           prefix=self.pbs_prefix)
         self.start(self.pbs)
         self.db = RelayDb(self.pbs.db)
         self.front = self.start(self.perdition({**extra, **(values or {})},

@@ -27,10 +27,11 @@ def _directory_is_safe(path):
 
 class Sendmail(Daemon):
     """db: the database with its .db; port on 127.0.0.1 (and ::1); snippet:
-    the file of mta-glue that its configuration includes."""
+    the file of mta-glue that its configuration includes, which asks db or
+    socket."""
 
     def __init__(self, folder, db, port, ipv6=False,
-                 snippet="relay-authorization.m4"):
+                 snippet="relay-authorization.m4", socket=""):
         self.dir = pathlib.Path(folder)
         self.port, self.ipv6 = port, ipv6
         self.fs = unpack("sendmail")
@@ -42,7 +43,9 @@ class Sendmail(Daemon):
         self.cf = self.dir / "sendmail.cf"
         self.env = {"LD_LIBRARY_PATH": ":".join(
             str(p) for p in (self.fs / "usr/lib").glob("*-linux-gnu"))}
-        self._write_files(pathlib.Path(db), GLUE / snippet)
+        self._write_files({
+            "DIR": self.dir, "DB": pathlib.Path(db).with_suffix(""),
+            "SOCKET": socket, "SNIPPET": GLUE / snippet, "PORT": port})
         program = self.fs / "usr/libexec/sendmail/sendmail"
         subprocess.run([*self._own_names(), program, "-bi", "-C", self.cf],
                        check=True, env={**os.environ, **self.env},
@@ -52,7 +55,7 @@ class Sendmail(Daemon):
                          env=self.env, prefix=self._own_names(),
                          deadline=DEADLINE if self._own_names() else 150)
 
-    def _write_files(self, db, snippet):
+    def _write_files(self, values):
         for name, text in (("service.switch", "hosts\tfiles\naliases\tfiles\n"),
                            ("aliases", "postmaster: nobody\n"),
                            ("helpfile", ""),
@@ -66,8 +69,7 @@ class Sendmail(Daemon):
             path.write_text(text)
             path.chmod(0o644)
         values = {
-            "DIR": self.dir, "DB": db.with_suffix(""), "SNIPPET": snippet,
-            "PORT": self.port,
+            **values,
             # Only for a scratch directory below /tmp; an administrator's
             # database lies in a directory that nobody else may write to.
             "BLAME": "safe" if _directory_is_safe(self.dir) else

@@ -160,13 +160,13 @@ START_TEST(once)
 	send(fd, "get 192.0.2.1\n", 14, MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);
 	uv_run(&w->loop, UV_RUN_NOWAIT);
-	ck_assert_str_eq(heard(fd), "yes\n");
+	ck_assert_str_eq(heard(fd), "yes");
 	uv_run(&w->loop, UV_RUN_NOWAIT);
 	ck_assert_ptr_null(heard(fd));
 	close(fd);
 	fd = dial(w);
 	say(w, fd, "get 192.0.2.2\nget 192.0.2.1\n");
-	ck_assert_str_eq(heard(fd), "no\n");
+	ck_assert_str_eq(heard(fd), "no");
 	ck_assert_uint_eq(w->asked, 2);
 	close(fd);
 	end(w);
@@ -352,7 +352,7 @@ START_TEST(no_descriptors)
 	send(fd, "get 192.0.2.1\n", 14, MSG_NOSIGNAL);
 	while (w->asked == 0)
 		uv_run(&w->loop, UV_RUN_ONCE);
-	ck_assert_str_eq(heard(fd), "yes\n");
+	ck_assert_str_eq(heard(fd), "yes");
 	log_set_sink(NULL, NULL);
 	close(fd);
 	end(w);
