@@ -19,6 +19,9 @@
 	"lip={address}{?, mpid={number}?}{?, TLS?}{?, secured?}"               \
 	"{?, session=<{word}>?}"
 
+/* It cuts the name at 80 bytes, and the host too. */
+#define UW "{syslog}{=Login |Authenticated |Auth |APOP }user={user}"
+
 const struct pattern_def pattern_table[] = {
 	{ "perdition", { "perdition", "perdition.*" },
 	    { { PATTERN_LOGIN, "{syslog}{perdition}" } } },
@@ -53,5 +56,46 @@ const struct pattern_def pattern_table[] = {
 		{ PATTERN_LOGIN,
 		    "{syslog}login: [{client}] {user} {word} User logged "
 		    "in{? SESSIONID=<{word}>?}" } } },
+	{ "uw", { "imapd", "ipop3d", "ipop2d" },
+	    { { PATTERN_LOGIN, UW " host={host} [{client}]{? mech={word}?}"
+				  "{? nmsgs={number}/{number}?}" },
+		{ PATTERN_LOGIN, UW " host=[{client}]{? mech={word}?}"
+				    "{? nmsgs={number}/{number}?}" } } },
+	{ "qpopper", { "qpopper", "popper", "in.qpopper", "in.popper" },
+	    { { PATTERN_LOGIN,
+		"{syslog}({word}) POP login by user \"{user}\" at ({host}) "
+		"{client}{? [{word}:{number}]?}" } } },
+	{ "popa3d", { "popa3d" },
+	    { { PATTERN_BEGIN, "{syslog}Session from {client}" },
+		{ PATTERN_LOGIN, "{syslog}Authentication passed for {user}" },
+		{ PATTERN_END, "{syslog}Authentication failed for {text}" } } },
+	/* Not with IPv6: behind a name that holds colons an IPv4 address would
+	 * make one. */
+	{ "vpopmail", { "vpopmail" },
+	    { { PATTERN_LOGIN,
+		"{syslog}vchkpw-{=pop3: |pop3s: |imap: |imaps: |110: |143: "
+		"|993: |995: }{?({word}) ?}login success "
+		"{user}:{client4}" } } },
+	/*
+	 * Only through syslog, whose daemon makes something else of the line
+	 * ends in a message: into its own file nginx writes the user's name
+	 * as it came, line ends and all, also of a login that failed.
+	 */
+	{ "nginx", { "nginx" },
+	    { { PATTERN_LOGIN,
+		"{syslog}{stamp} [info] {number}#{number}: *{number} client "
+		"logged in, client: {client}, server: {address}, login: "
+		"\"{user}\", upstream: {address}"
+		"{?, [{address}-{address}] <=> [{address}-{address}]?}" } } },
+	/* The protocol log of the front end, whose client is the client;
+	 * the user is empty where the login failed.  Not its file: nothing is
+	 * known of line ends there. */
+	{ "exchange",
+	    { "MSExchangeIMAP4", "MSExchangeImap4", "MSExchangePOP3",
+		"MSExchangePop3" },
+	    { { PATTERN_LOGIN,
+		"{syslog}{stamp},{word},{number},{address},{client},{user},"
+		"{number},{number},{number},{=login,|authenticate,|pass,|auth,}"
+		"{text},{=R=OK,|R=ok,|R=OK;|R=ok;|\"R=OK;|\"R=ok;}{text}" } } },
 	{ NULL, { NULL }, { { PATTERN_LOGIN, NULL } } },
 };

@@ -20,14 +20,15 @@
 #define WORD 2u
 #define HOST 4u
 #define ADDRESS 8u
+#define DOTTED 16u
 
 static const unsigned char classes[256] = {
-	['0' ... '9'] = DIGIT | WORD | HOST | ADDRESS,
+	['0' ... '9'] = DIGIT | WORD | HOST | ADDRESS | DOTTED,
 	['a' ... 'z'] = WORD | HOST | ADDRESS,
 	['A' ... 'Z'] = WORD | HOST | ADDRESS,
-	['.'] = WORD | HOST | ADDRESS,
-	['-'] = WORD | HOST | ADDRESS,
-	['_'] = WORD | HOST | ADDRESS,
+	['.'] = WORD | HOST | ADDRESS | DOTTED,
+	['-'] = WORD | HOST,
+	['_'] = WORD | HOST,
 	[':'] = HOST | ADDRESS,
 	['%'] = ADDRESS, /* in front of an interface */
 	['+'] = WORD,
@@ -115,6 +116,10 @@ field(const struct shape_op *op, struct slice s, struct shape_match *m)
 	switch (op->field) {
 	case SHAPE_CLIENT:
 		n = address(s);
+		m->client = slice_make(s.p, n);
+		return n;
+	case SHAPE_CLIENT4:
+		n = some(run(s, DOTTED));
 		m->client = slice_make(s.p, n);
 		return n;
 	case SHAPE_USER:

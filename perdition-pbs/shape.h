@@ -12,6 +12,7 @@
  *              [PID], and ": "; only in front
  *   {stamp}    a time stamp (logtime.h); a shape begins with it or {syslog}
  *   {client}   the address to let in, perhaps with a port; once
+ *   {client4}  the same, IPv4 and without a port
  *   {user}     one byte or more up to the first byte that is the first of the
  *              literal text behind the field, or up to the end of the line
  *              when the field is last; no control characters; once
@@ -38,6 +39,7 @@ enum shape_field {
 	SHAPE_SYSLOG,
 	SHAPE_STAMP,
 	SHAPE_CLIENT,
+	SHAPE_CLIENT4,
 	SHAPE_USER,
 	SHAPE_TEXT,
 	SHAPE_ADDRESS,
@@ -54,7 +56,7 @@ struct shape;
 struct shape *shape_create(struct slice text, struct err *);
 void shape_destroy(struct shape **);
 
-/* Whether the field occurs. */
+/* Whether the field occurs; SHAPE_CLIENT: either of its kinds. */
 bool shape_has(const struct shape *, enum shape_field);
 
 struct shape_match {

@@ -18,6 +18,7 @@ static const char *const names[SHAPE_FIELDS] = {
 	[SHAPE_SYSLOG] = "syslog",
 	[SHAPE_STAMP] = "stamp",
 	[SHAPE_CLIENT] = "client",
+	[SHAPE_CLIENT4] = "client4",
 	[SHAPE_USER] = "user",
 	[SHAPE_TEXT] = "text",
 	[SHAPE_ADDRESS] = "address",
@@ -116,13 +117,15 @@ named(struct reader *r, struct slice source, struct slice name)
 			continue;
 		if (f == SHAPE_SYSLOG && sh->n > 0)
 			return refuse(r, "stands not in front", source);
-		if ((f == SHAPE_CLIENT || f == SHAPE_USER) &&
-		    shape_has(sh, (enum shape_field)f))
-			return refuse(r, "twice", source);
-		if ((f == SHAPE_CLIENT || f == SHAPE_USER) &&
-		    r->optional != NONE)
-			return refuse(r, "may not be left out", source);
 		add(r, SHAPE_OP_FIELD, source)->field = (enum shape_field)f;
+		if (f == SHAPE_CLIENT4)
+			f = SHAPE_CLIENT;
+		if (f == SHAPE_CLIENT || f == SHAPE_USER) {
+			if (shape_has(sh, (enum shape_field)f))
+				return refuse(r, "twice", source);
+			if (r->optional != NONE)
+				return refuse(r, "may not be left out", source);
+		}
 		sh->fields |= 1u << f;
 		return 0;
 	}

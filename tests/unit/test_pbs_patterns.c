@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../lib/check_run.h"
 #include "perdition-pbs/logmatch.h"
 #include "perdition-pbs/pattern_table.h"
+#include "perdition-pbs/patterns.h"
 
 #include "common/banned.h"
 
@@ -83,6 +85,40 @@ static const struct {
 	{ "cyrus", HEAD "pop3[12]: login: h.example.org [2001:db8::7] ",
 	    " PLAIN User logged in SESSIONID=<mx-12-1795363445-1-99>",
 	    "2001:db8::7" },
+	{ "uw", HEAD "imapd[12]: Login user=", " host=web1 [192.0.2.7]",
+	    "192.0.2.7" },
+	{ "uw", HEAD "imapd[12]: Authenticated user=",
+	    " host=h.example.org [2001:db8::7] mech=CRAM-MD5", "2001:db8::7" },
+	{ "uw", HEAD "ipop3d[12]: Auth user=", " host=[192.0.2.7] nmsgs=5/5",
+	    "192.0.2.7" },
+	{ "qpopper", HEAD "in.qpopper[12]: (v4.0.9) POP login by user \"",
+	    "\" at (h.example.org) 192.0.2.7 [pop_log.c:244]", "192.0.2.7" },
+	{ "qpopper", HEAD "popper[12]: (v3.0.2) POP login by user \"",
+	    "\" at (192.0.2.7) 192.0.2.7", "192.0.2.7" },
+	{ "vpopmail", HEAD "vpopmail[12]: vchkpw-pop3: (PLAIN) login success ",
+	    ":192.0.2.7", "192.0.2.7" },
+	{ "vpopmail", HEAD "vpopmail[12]: vchkpw-imaps: login success ",
+	    ":192.0.2.7", "192.0.2.7" },
+	{ "nginx",
+	    HEAD "nginx: 2026/11/22 16:04:05 [info] 12#12: *3 client logged "
+		 "in, client: 192.0.2.7, server: 0.0.0.0:143, login: \"",
+	    "\", upstream: 198.51.100.1:143", "192.0.2.7" },
+	{ "nginx",
+	    HEAD "nginx: 2026/11/22 16:04:05 [info] 12#0: *3 client logged "
+		 "in, client: 2001:db8::7, server: [::]:110, login: \"",
+	    "\", upstream: [::1]:110, [2001:db8::7-[::1]:110] <=> "
+	    "[127.0.0.1:999-127.0.0.1:110]",
+	    "2001:db8::7" },
+	{ "exchange",
+	    HEAD "MSExchangeIMAP4: 2026-11-22T16:04:05.678Z,0000000000000002,"
+		 "2,10.0.0.1:993,192.0.2.7:50002,",
+	    ",205,48,24,login,bob@contoso.test *****,\"R=OK;Msg=\"\"Proxy:"
+	    "EXCH01.contoso.test:1993:SSL;ProxySuccess\"\"\",",
+	    "192.0.2.7" },
+	{ "exchange",
+	    HEAD "MSExchangePOP3[4]: 2026-11-22T16:04:05.678Z,"
+		 "0000000000000002,2,[2001:db8::1]:995,[2001:db8::7]:50002,",
+	    ",205,48,24,pass,*****,R=ok,", "2001:db8::7" },
 };
 
 /* before + user + after as a line of n bytes, NUL behind; to be freed. */
@@ -146,8 +182,10 @@ START_TEST(whole)
 	for (int c = 0; c < 256; c++) {
 		memcpy(longer, line, n);
 		longer[n] = (char)c;
-		/* Digits and the like are the last field's. */
-		if (strchr(" ,<>[]()\"'#\r\t\x01\x7f\xff", c) != NULL)
+		/* Digits and the like are the last field's, and anything
+		 * is Exchange's, which is a comment. */
+		if (strcmp(logins[_i].pattern, "exchange") != 0 &&
+		    strchr(" ,<>[]()\"'#\r\t\x01\x7f\xff", c) != NULL)
 			ck_assert_int_ne(
 			    logmatch_line(
 				m, slice_make(longer, n + 1), NOW, &login),
@@ -323,6 +361,73 @@ static const struct {
 	    HEAD "imap[1]: login: h [" EVIL "] bob plaintext User logged in "
 		 "SESSIONID=<x> more",
 	    0 },
+	{ "uw",
+	    HEAD "imapd[1]: Login failed user=bob auth=bob host=h [" EVIL "]",
+	    0 },
+	{ "uw", HEAD "imapd[1]: Logout user=bob host=h [" EVIL "]", 0 },
+	{ "uw", HEAD "imapd[1]: Login disabled user=bob host=h [" EVIL "]", 0 },
+	{ "uw", HEAD "imapd[1]: Login user=bob host=h", 0 },
+	{ "uw",
+	    HEAD "ipop3d[1]: Login failed user=bob auth=bob host=[" EVIL
+		 "] nmsgs=0/0",
+	    0 },
+	/* The name stands in front where the login failed. */
+	{ "qpopper",
+	    HEAD "popper[1]: (v4.0.9) POP login by user \"bob\" at (evil) " EVIL
+		 " at h.example.org (192.0.2.7): -ERR [AUTH] Password supplied "
+		 "for \"bob\" is incorrect. [pop_pass.c:1295]",
+	    0 },
+	{ "qpopper",
+	    HEAD "popper[1]: message repeated 2 times: [ (v4) POP login by "
+		 "user \"x\" at (h) " EVIL " at h (192.0.2.7): -ERR x "
+		 "[pop_pass.c:1295]",
+	    0 },
+	{ "vpopmail",
+	    HEAD "vpopmail[1]: vchkpw-pop3: password fail (pass: 'test') "
+		 "bob@x:" EVIL,
+	    0 },
+	{ "vpopmail",
+	    HEAD "vpopmail[1]: vchkpw-pop3: vpopmail user not found "
+		 "(PLAIN) login success bob@x:" EVIL,
+	    0 },
+	{ "vpopmail",
+	    HEAD "vpopmail[1]: vchkpw-smtp: (PLAIN) login success bob@x:" EVIL,
+	    0 },
+	{ "vpopmail",
+	    HEAD "vpopmail[1]: vchkpw-webmail: (PLAIN) login success "
+		 "bob@x:" EVIL,
+	    0 },
+	{ "vpopmail",
+	    HEAD "vpopmail[1]: vchkpw-pop3: (PLAIN) login success "
+		 "x:2001:db8:0:0:0:0:192.0.2.7",
+	    0 },
+	{ "nginx",
+	    HEAD "nginx: 2026/11/22 16:04:05 [info] 1#1: *3 client login "
+		 "failed: \"Invalid login or password\" while in http auth "
+		 "state, client: " EVIL ", server: 0.0.0.0:143, login: \"bob\"",
+	    0 },
+	/* Its own file: anybody may have written this line. */
+	{ "nginx",
+	    "2026/11/22 16:04:05 [info] 1#1: *1 client logged in, client: " EVIL
+	    ":1, server: 127.0.0.1:143, login: \"bob\", upstream: "
+	    "127.0.0.1:1",
+	    0 },
+	{ "exchange",
+	    HEAD
+	    "MSExchangeIMAP4: 2026-11-22T16:04:05.678Z,2,2,10.0.0.1:993," EVIL
+	    ":50001,,1,17,21,login,bob *****,\"R=\"\"a2 NO LOGIN "
+	    "failed.\"\"\",",
+	    0 },
+	{ "exchange",
+	    HEAD
+	    "MSExchangeIMAP4: 2026-11-22T16:04:05.678Z,2,2,10.0.0.1:993," EVIL
+	    ":50001,bob,1,17,21,logout,,R=OK,",
+	    0 },
+	{ "exchange",
+	    HEAD "MSExchangeIMAP4BE: 2026-11-22T16:04:05.678Z,2,2,"
+		 "10.0.0.1:993," EVIL ":50001,bob,1,17,21,authenticate,PLAIN,"
+		 "R=OK,",
+	    0 },
 };
 
 START_TEST(other_line)
@@ -360,6 +465,318 @@ START_TEST(foreign)
 }
 END_TEST
 
+/* --- sessions: the address in one line, the login in another ------------- */
+
+#define P "Nov 22 16:04:0"
+
+static const struct {
+	const char *lines[4]; /* the last of them counts */
+	int ret;
+	const char *client;
+} sessions[] = {
+	{ { P "1 mx popa3d[72]: Session from 192.0.2.7",
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    1, "192.0.2.7" },
+	/* Each process has its own. */
+	{ { P "1 mx popa3d[72]: Session from 192.0.2.7",
+	      P "1 mx popa3d[73]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    1, "192.0.2.7" },
+	{ { P "1 mx popa3d[72]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Session from 192.0.2.7",
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    1, "192.0.2.7" },
+	{ { P "1 mx popa3d[73]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "1 mx2 popa3d[72]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "1 mx popa3d: Session from " EVIL,
+	      P "2 mx popa3d: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "1 mx popa3d[7]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	/* One login. */
+	{ { P "1 mx popa3d[72]: Session from " EVIL,
+	      P "1 mx popa3d[72]: Authentication passed for bob",
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "1 mx popa3d[72]: Session from " EVIL,
+	      P "1 mx popa3d[72]: Authentication failed for bob",
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "1 mx popa3d[72]: Session from " EVIL,
+	      P "1 mx popa3d[72]: Authentication failed for UNKNOWN USER" },
+	    0, NULL },
+	/* Too long ago; or later than the login. */
+	{ { "Nov 22 15:54:01 mx popa3d[72]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "3 mx popa3d[72]: Session from " EVIL,
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+	{ { P "1 mx popa3d[72]: Session from 203.0.113.666" }, -1, NULL },
+	{ { P "1 mx popa3d[72]: Session from " EVIL " x",
+	      P "2 mx popa3d[72]: Authentication passed for bob" },
+	    0, NULL },
+};
+
+START_TEST(session)
+{
+	static struct logmatch_login login;
+	struct logmatch *m = of("popa3d");
+	char text[ADDR_TEXT_MAX];
+	int ret = 0;
+
+	for (size_t i = 0; i < 4 && sessions[_i].lines[i] != NULL; i++)
+		ret = logmatch_line(
+		    m, slice_str(sessions[_i].lines[i]), NOW, &login);
+	ck_assert_int_eq(ret, sessions[_i].ret);
+	if (ret == 1) {
+		addr_write_ip(&login.client, text);
+		ck_assert_str_eq(text, sessions[_i].client);
+		ck_assert(slice_eq(
+		    slice_make(login.user, login.user_len), SLICE("bob")));
+	}
+	logmatch_destroy(&m);
+}
+END_TEST
+
+/* More at a time than are kept: some are lost, none is mixed up. */
+START_TEST(many_sessions)
+{
+	static struct logmatch_login login;
+	struct logmatch *m = of("popa3d");
+	char line[200], text[ADDR_TEXT_MAX], want[40];
+	size_t got = 0;
+
+	for (int i = 0; i < 20000; i++) {
+		int n = snprintf(line, sizeof(line),
+		    HEAD "popa3d[%d]: Session from 10.0.%d.%d", i, i / 200,
+		    i % 200);
+
+		ck_assert_int_eq(
+		    logmatch_line(m, slice_make(line, (size_t)n), NOW, &login),
+		    0);
+	}
+	for (int i = 0; i < 20000; i++) {
+		int n = snprintf(line, sizeof(line),
+		    HEAD "popa3d[%d]: Authentication passed for u", i);
+
+		if (logmatch_line(
+			m, slice_make(line, (size_t)n), NOW, &login) != 1)
+			continue;
+		snprintf(want, sizeof(want), "10.0.%d.%d", i / 200, i % 200);
+		addr_write_ip(&login.client, text);
+		ck_assert_str_eq(text, want);
+		got++;
+	}
+	ck_assert_uint_gt(got, 2000);
+	logmatch_destroy(&m);
+}
+END_TEST
+
+/* --- patterns of a file -------------------------------------------------- */
+
+#define LOGIN "login {syslog}in {user} from {client}\n"
+
+static const struct {
+	const char *text;
+	const char *wrong; /* in the message; NULL: nothing is */
+} files[] = {
+	{ "# mine\n\npattern x\nident xd x-* \ty\n" LOGIN, NULL },
+	{ "pattern x\r\nident xd\r\n" LOGIN "\r\n", NULL },
+	{ "pattern x\nident xd\n" LOGIN "pattern y\nident yd\n" LOGIN, NULL },
+	{ "pattern x\nlogin {stamp} in {user} from {client}", NULL },
+	{ "pattern x\nident xd\nbegin {syslog}from {client}\n"
+	  "login {syslog}in {user}\nend {syslog}no {text}",
+	    NULL },
+	{ "pattern x\nident xd\nlogin {syslog}{{a{=b|c}{client}", NULL },
+	{ "", "defines no pattern" },
+	{ LOGIN, ":1: expected \"pattern NAME\"" },
+	{ "pattern x\nident xd\n", "has no line" },
+	{ "pattern x\n" LOGIN, "no ident" },
+	{ "pattern x\n" LOGIN "pattern y\nident yd\n" LOGIN, "no ident" },
+	{ "pattern x\nident xd\n" LOGIN "pattern x\n", ":4: there is a" },
+	{ "pattern perdition\nident xd\n" LOGIN, NULL }, /* not in use */
+	{ "pattern a/b\n", "a name consists" },
+	{ "pattern \n", "a name consists" },
+	{ "pattern x\nident a[\n", "an ident consists" },
+	{ "pattern x\nident *\n", "an ident consists" },
+	{ "pattern x\nlogins {syslog}\n", "expected pattern, ident" },
+	{ "pattern x\nident xd\nlogin in {user} from {client}",
+	    "does not begin with" },
+	{ "pattern x\nident xd\nlogin {syslog}in {user}", "needs a begin" },
+	{ "pattern x\nident xd\nbegin {syslog}from {client}\n" LOGIN,
+	    "the reverse" },
+	{ "pattern x\nident xd\nbegin {syslog}from\n", "tells no {client}" },
+	{ "pattern x\nident xd\nbegin {stamp} from {client}\n",
+	    "only {syslog}" },
+	{ "pattern x\nident xd\nlogin {stamp} in {user}", "only {syslog}" },
+	{ "pattern x\nident xd\nlogin {syslog}{client}{client}", "twice" },
+	{ "pattern x\nident xd\nlogin {syslog}{client}{client4}", "twice" },
+	{ "pattern x\nident xd\nlogin {syslog}{user} {user}", "twice" },
+	{ "pattern x\nident xd\nlogin {syslog}a{?b {client}?}",
+	    "may not be left out" },
+	{ "pattern x\nident xd\nlogin {syslog}{?{word}?} {client}",
+	    "begins with literal" },
+	{ "pattern x\nident xd\nlogin {syslog}{??}{client}",
+	    "begins with literal" },
+	{ "pattern x\nident xd\nlogin {syslog}{?a{?b?}?}{client}",
+	    "in another" },
+	{ "pattern x\nident xd\nlogin {syslog}{client}{?a", "not closed" },
+	{ "pattern x\nident xd\nlogin {syslog}{client", "not closed" },
+	{ "pattern x\nident xd\nlogin {syslog}{clients}", "no such field" },
+	{ "pattern x\nident xd\nlogin {syslog}{}", "no such field" },
+	{ "pattern x\nident xd\nlogin {stamp}{syslog}{client}",
+	    "not in front" },
+	{ "pattern x\nident xd\nlogin {syslog}{=ab|a}{client}",
+	    "how another begins" },
+	{ "pattern x\nident xd\nlogin {syslog}{=|a}{client}",
+	    "how another begins" },
+	{ "pattern x\nident xd\nlogin {syslog}{user}{client}",
+	    "needs literal text" },
+	{ "pattern x\nident xd\nlogin {syslog}{client} {user}{? x?}",
+	    "needs literal text" },
+	{ "pattern x\nident xd\nlogin {syslog}a\tb{client}",
+	    "control character" },
+};
+
+static struct logmatch *
+of_file(const char *text, size_t n, struct err *err)
+{
+	char path[] = "patterns.XXXXXX";
+	struct logmatch_config c = { .file = path, .regex = "" };
+	int fd = mkstemp(path);
+	struct logmatch *m;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(write(fd, text, n), (ssize_t)n);
+	close(fd);
+	setenv("TZ", "UTC", 1);
+	tzset();
+	m = logmatch_create(&c, err);
+	unlink(path);
+	return m;
+}
+
+START_TEST(file)
+{
+	struct err err = { 0 };
+	struct logmatch *m =
+	    of_file(files[_i].text, strlen(files[_i].text), &err);
+
+	if (files[_i].wrong == NULL) {
+		ck_assert_msg(m != NULL, "%s", err.msg);
+	} else {
+		ck_assert_ptr_null(m);
+		ck_assert_msg(
+		    strstr(err.msg, files[_i].wrong) != NULL, "%s", err.msg);
+	}
+	logmatch_destroy(&m);
+}
+END_TEST
+
+START_TEST(file_unreadable)
+{
+	struct logmatch_config c = { .file = "/nowhere/x", .regex = "" };
+	static char big[PATTERNS_FILE_MAX + 1];
+	struct err err;
+
+	ck_assert_ptr_null(logmatch_create(&c, &err));
+	ck_assert_int_eq(err.code, ENOENT);
+	c.file = "/";
+	ck_assert_ptr_null(logmatch_create(&c, &err));
+	memset(big, '\n', sizeof(big));
+	ck_assert_ptr_null(of_file(big, sizeof(big), &err));
+	ck_assert_int_eq(err.code, EFBIG);
+	ck_assert_ptr_null(of_file("pattern x\0y", 11, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "NUL"));
+}
+END_TEST
+
+/* What the language of shapes means, field by field. */
+static const struct {
+	const char *shape, *text;
+	int ret;
+	const char *user, *client;
+} shapes[] = {
+	{ "in {user} from {client}", "in bob from 192.0.2.7", 1, "bob",
+	    "192.0.2.7" },
+	{ "in {user} from {client}", "in bob from 192.0.2.7:99", 1, "bob",
+	    "192.0.2.7" },
+	{ "in {user} from {client}", "in bob from [2001:db8::7]:99", 1, "bob",
+	    "2001:db8::7" },
+	{ "in {user} from {client}", "in  from 192.0.2.7", 0, NULL, NULL },
+	{ "in {user} from {client}", "in a b from 192.0.2.7", 0, NULL, NULL },
+	{ "in {user} from {client}", "in bob from 192.0.2.07", -1, NULL, NULL },
+	{ "in {user} from {client}", "in bob from 192.0.2.7 ", 0, NULL, NULL },
+	{ "{client} {user}", "192.0.2.7 a b c", 1, "a b c", "192.0.2.7" },
+	{ "{client} {user}", "192.0.2.7 ", 0, NULL, NULL },
+	{ "{client}", "192.0.2.7", 1, "", "192.0.2.7" },
+	{ "{client4}!", "192.0.2.7!", 1, "", "192.0.2.7" },
+	{ "{client4}!", "::1!", 0, NULL, NULL },
+	{ "{client4}!", "192.0.2.7:9!", 0, NULL, NULL },
+	{ "{client} {text};x", "192.0.2.7 ;x", 1, "", "192.0.2.7" },
+	{ "{client} {text};x", "192.0.2.7 a b;x", 1, "", "192.0.2.7" },
+	{ "{client} {text};x", "192.0.2.7 a;b;x", 0, NULL, NULL },
+	{ "{client} {number}/{word}/{host}", "192.0.2.7 12/a+b=@c./h-1:_.x", 0,
+	    NULL, NULL }, /* a word takes the slash */
+	{ "{client} {number},{word},{host}", "192.0.2.7 12,a+b=@/c.,h-1:_.x", 1,
+	    "", "192.0.2.7" },
+	{ "{client} {number}", "192.0.2.7 ", 0, NULL, NULL },
+	{ "{client} {number}", "192.0.2.7 1x", 0, NULL, NULL },
+	{ "{client} {address}", "192.0.2.7 [::1]:1", 1, "", "192.0.2.7" },
+	{ "{client} {address}", "192.0.2.7 [::1", 0, NULL, NULL },
+	{ "{client} {address}", "192.0.2.7 ::1x", 0, NULL, NULL },
+	{ "{client} {stamp}", "192.0.2.7 2026/11/22 16:04:05", 1, "",
+	    "192.0.2.7" },
+	{ "{client} {stamp}", "192.0.2.7 2026/11/22", 0, NULL, NULL },
+	{ "{=a|bc}{client}", "bc192.0.2.7", 1, "", "192.0.2.7" },
+	{ "{=a|bc}{client}", "b192.0.2.7", 0, NULL, NULL },
+	{ "{=a|bc}{client}", "192.0.2.7", 0, NULL, NULL },
+	{ "{client}{?, x={number}?}{?, y?}", "192.0.2.7", 1, "", "192.0.2.7" },
+	{ "{client}{?, x={number}?}{?, y?}", "192.0.2.7, x=1, y", 1, "",
+	    "192.0.2.7" },
+	{ "{client}{?, x={number}?}{?, y?}", "192.0.2.7, y", 1, "",
+	    "192.0.2.7" },
+	{ "{client}{?, x={number}?}{?, y?}", "192.0.2.7, y, x=1", 0, NULL,
+	    NULL },
+	{ "{client}{?, x={number}?}{?, y?}", "192.0.2.7, x=z", 0, NULL, NULL },
+	{ "{client}{?ab?}b", "192.0.2.7abb", 0, NULL, NULL }, /* of the run */
+	{ "<{client}>{?ab?}ac", "<192.0.2.7>ac", 1, "", "192.0.2.7" },
+	{ "<{client}>{?ab?}ac", "<192.0.2.7>abac", 1, "", "192.0.2.7" },
+	{ "{{{client}}", "{192.0.2.7}", 1, "", "192.0.2.7" },
+	{ "?}{client}", "?}192.0.2.7", 1, "", "192.0.2.7" },
+};
+
+START_TEST(shape)
+{
+	static struct logmatch_login login;
+	char text[400];
+	struct err err = { 0 };
+	struct logmatch *m;
+	int n = snprintf(text, sizeof(text),
+	    "pattern x\nident xd\nlogin {syslog}%s\n", shapes[_i].shape);
+
+	m = of_file(text, (size_t)n, &err);
+	ck_assert_msg(m != NULL, "%s", err.msg);
+	n = snprintf(text, sizeof(text), HEAD "xd[1]: %s", shapes[_i].text);
+	ck_assert_int_eq(
+	    logmatch_line(m, slice_make(text, (size_t)n), NOW, &login),
+	    shapes[_i].ret);
+	if (shapes[_i].ret == 1) {
+		ck_assert(slice_eq(slice_make(login.user, login.user_len),
+		    slice_str(shapes[_i].user)));
+		addr_write_ip(&login.client, text);
+		ck_assert_str_eq(text, shapes[_i].client);
+	}
+	logmatch_destroy(&m);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -374,5 +791,13 @@ main(void)
 	tcase_add_loop_test(
 	    t, other_line, 0, (int)(sizeof(others) / sizeof(others[0])));
 	tcase_add_loop_test(t, foreign, 0, logins_n);
+	tcase_add_loop_test(
+	    t, session, 0, (int)(sizeof(sessions) / sizeof(sessions[0])));
+	tcase_add_test(t, many_sessions);
+	tcase_add_loop_test(
+	    t, file, 0, (int)(sizeof(files) / sizeof(files[0])));
+	tcase_add_test(t, file_unreadable);
+	tcase_add_loop_test(
+	    t, shape, 0, (int)(sizeof(shapes) / sizeof(shapes[0])));
 	return check_run("patterns", t);
 }
