@@ -569,7 +569,7 @@ ask_pool_open(
 	if (p->packet == NULL)
 		err_set(err, ENOMEM, "out of memory");
 	else if (set->processes > 0)
-		ret = try_start(p, err);
+		ret = set->late ? 0 : try_start(p, err);
 	else
 		ret = set->ops->open(set->arg, &p->state, err);
 	p->opened = ret == 0;

@@ -38,6 +38,7 @@ struct ask_pool_settings {
 	void *arg;
 	/* 0: none; whoever asks serves, and waits. */
 	unsigned int processes;
+	bool late;         /* none is started before it is needed */
 	uint64_t limit_ms; /* for a reply, from the asking on */
 	int epoll;         /* the processes' channels go in there */
 	/*
@@ -55,8 +56,8 @@ struct watch {
 };
 
 /*
- * Starts one process, to see whether it opens (for at most limit_ms, or 30
- * seconds when that is more).  0, or -1 with err.
+ * Starts one process, unless that is for later, to see whether it opens (for at
+ * most limit_ms, or 30 seconds when that is more).  0, or -1 with err.
  */
 int ask_pool_open(
     struct ask_pool **, const struct ask_pool_settings *, struct err *);

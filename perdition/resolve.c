@@ -223,6 +223,7 @@ resolve_open(struct resolver **rp, bool numeric, const struct resolve_ops *ops,
 	struct ask_pool_settings set = {
 		.ops = &asked,
 		.processes = epoll == -1 ? 0 : PROCESSES,
+		.late = true, /* most sites have only addresses */
 		.limit_ms = limit_ms,
 		.epoll = epoll,
 		.done = memo_done,

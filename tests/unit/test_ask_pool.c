@@ -464,6 +464,27 @@ START_TEST(cannot_start_again)
 }
 END_TEST
 
+START_TEST(none_before_it_is_needed)
+{
+	struct err err;
+
+	open_pool(2);
+	ask_pool_close(&pool);
+	set.late = true;
+	cannot_open = true; /* nobody finds out before */
+	ck_assert_int_eq(ask_pool_open(&pool, &set, &err), 0);
+	ck_assert_uint_eq(ask_pool_due(pool), UINT64_MAX);
+	ask("a", "1");
+	wait_said(1);
+	ck_assert_str_eq(said, "a!no key to the door");
+	cannot_open = false;
+	now += 1000;
+	ask("b", "2");
+	wait_said(2);
+	ck_assert_str_eq(said, "a!no key to the door;b=2");
+}
+END_TEST
+
 START_TEST(closed_while_busy)
 {
 	open_pool(2);
@@ -498,6 +519,7 @@ main(void)
 	tcase_add_test(t, closed_with_more_at_the_process);
 	tcase_add_test(t, cannot_start);
 	tcase_add_test(t, cannot_start_again);
+	tcase_add_test(t, none_before_it_is_needed);
 	tcase_add_test(t, closed_while_busy);
 	return check_run("ask_pool", t);
 }

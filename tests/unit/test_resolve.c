@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "fake_resolver.h"
@@ -82,6 +85,47 @@ START_TEST(numbers_ask_nobody)
 	ck_assert_int_eq(ask("2001:db8::1", 0), 1);
 	is_at(0, "2001:db8::1");
 	ck_assert_uint_eq(fake_asked, 0);
+}
+END_TEST
+
+static void
+woken(struct memo_waiter *w, uint64_t now_ms)
+{
+	(void)now_ms;
+	*w = (struct memo_waiter){ .wake = NULL };
+}
+
+/* Where all servers are addresses nobody is needed who may wait. */
+START_TEST(no_process_before_a_name)
+{
+	struct memo_waiter waiter = { .wake = woken };
+	struct resolve_when when = { .waiter = &waiter };
+	struct epoll_event ev;
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	resolve_close(&r);
+	ck_assert_int_eq(resolve_open(&r, false, &fake_resolver, epoll, 1000,
+			     &replies, &err),
+	    0);
+	ck_assert_int_eq(
+	    resolve_host(r, SLICE("192.0.2.1"), &when, out, 64, &n, &err), 1);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	ck_assert_int_eq(
+	    resolve_host(r, SLICE("one.example"), &when, out, 64, &n, &err),
+	    RESOLVE_WAIT);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), 0);
+	while (waiter.wake != NULL) {
+		struct watch *w;
+
+		ck_assert_int_eq(epoll_wait(epoll, &ev, 1, 10000), 1);
+		w = ev.data.ptr;
+		w->ready(w, 0);
+	}
+	ck_assert_int_eq(
+	    resolve_host(r, SLICE("one.example"), &when, out, 64, &n, &err), 1);
+	is_at(0, "192.0.2.9");
+	close(epoll);
 }
 END_TEST
 
@@ -292,6 +336,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, numbers_ask_nobody);
+	tcase_add_test(t, no_process_before_a_name);
 	tcase_add_test(t, families_take_turns);
 	tcase_add_test(t, bounds);
 	tcase_add_test(t, hits_are_kept);
