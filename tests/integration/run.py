@@ -253,15 +253,15 @@ def main():
                         help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
+    if args.serve:  # with the environment that is set below
+        enter_namespace()
+        serve()
+        return 0
     os.environ["PERDITION_PREFIX"] = os.path.abspath(args.prefix)
     os.environ["PERDITION_SANITIZED"] = "1" if args.sanitized else ""
     if args.artifacts:
         os.environ["PERDITION_TEST_ARTIFACTS"] = \
             os.path.abspath(args.artifacts)
-    if args.serve:
-        enter_namespace()
-        serve()
-        return 0
     cases = queue.Queue()
     for case in find(args.names):
         cases.put(case)
