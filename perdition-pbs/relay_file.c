@@ -9,17 +9,20 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "perdition-pbs/guard.h"
 #include "perdition-pbs/journal.h"
+#include "perdition-pbs/relay_order.h"
 
 #include "common/banned.h"
 
 #define WAIT_MS 5000         /* for another tool, or an MTA */
 #define BUILD_WAIT_MS 200    /* for a killed daemon's child to end, too */
 #define READ_SECONDS 60      /* for millions of entries */
+#define AHEAD 8              /* entries fetched from memory in advance */
 #define NO_LIMIT 1000000000u /* max_new_per_second: a tool is no flood */
 
 /* --- writing ------------------------------------------------------------- */
@@ -27,26 +30,43 @@
 struct walk { /* through all spellings of all entries */
 	const struct relay_store *store;
 	const char *prefix;
+	uint32_t *order; /* NULL: as they come */
+	size_t order_n, order_at;
 	size_t entry, spelling;
 	struct relay_spellings s;
 	char value[DBFILE_VALUE_MAX];
 	size_t value_n;
 };
 
+static void
+spell(struct walk *w, size_t entry)
+{
+	const struct relay_entry *e = relay_store_at(w->store, entry);
+
+	relay_key_spell(&e->key, w->prefix, &w->s);
+	w->value_n = slice_put_u64(w->value, (uint64_t)e->expires);
+}
+
 static bool
 walk_next(void *arg, struct slice *key, struct slice *value)
 {
 	struct walk *w = arg;
 
-	if (w->spelling == w->s.n) {
-		const struct relay_entry *e;
+	if (w->order != NULL) {
+		uint32_t next;
 
+		if (w->order_at == w->order_n)
+			return false;
+		if (w->order_at + AHEAD < w->order_n)
+			__builtin_prefetch(relay_store_at(w->store,
+			    RELAY_ORDER_ENTRY(w->order[w->order_at + AHEAD])));
+		next = w->order[w->order_at++];
+		spell(w, RELAY_ORDER_ENTRY(next));
+		w->spelling = RELAY_ORDER_SPELLING(next);
+	} else if (w->spelling == w->s.n) {
 		if (w->entry == relay_store_count(w->store))
 			return false;
-		e = relay_store_at(w->store, w->entry++);
-		relay_key_spell(&e->key, w->prefix, &w->s);
-		w->value_n = (size_t)snprintf(
-		    w->value, sizeof(w->value), "%" PRId64, e->expires);
+		spell(w, w->entry++);
 		w->spelling = 0;
 	}
 	*key = slice_str(w->s.text[w->spelling++]);
@@ -57,13 +77,11 @@ walk_next(void *arg, struct slice *key, struct slice *value)
 static size_t
 count_records(const struct relay_store *store, const char *prefix)
 {
-	struct relay_spellings s;
 	size_t n = 0;
 
-	for (size_t i = 0; i < relay_store_count(store); i++) {
-		relay_key_spell(&relay_store_at(store, i)->key, prefix, &s);
-		n += s.n;
-	}
+	for (size_t i = 0; i < relay_store_count(store); i++)
+		n += relay_key_spellings_max(
+		    &relay_store_at(store, i)->key, prefix);
 	return n;
 }
 
@@ -73,6 +91,7 @@ finish(struct dbfile_builder **b, const char *prefix,
     struct relay_written *written, struct err *err)
 {
 	struct walk w = { .store = store, .prefix = prefix };
+	int ret;
 	struct dbfile_plan plan = {
 		.records = count_records(store, prefix),
 		.uid = uid,
@@ -81,7 +100,10 @@ finish(struct dbfile_builder **b, const char *prefix,
 	};
 
 	written->records = plan.records;
-	return dbfile_build_finish(b, &plan, walk_next, &w, err);
+	w.order = relay_order_make(store, prefix, plan.records, &w.order_n);
+	ret = dbfile_build_finish(b, &plan, walk_next, &w, err);
+	free(w.order);
+	return ret;
 }
 
 int

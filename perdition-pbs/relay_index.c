@@ -147,6 +147,20 @@ relay_index_rename(
 }
 
 void
+relay_index_fit(struct relay_index *ix)
+{
+	while (ix->n > CHAINS_MIN && ix->n > ix->used)
+		merge(ix);
+}
+
+void
+relay_index_prefetch(const struct relay_index *ix, uint64_t hash)
+{
+	if (ix->n > 0)
+		__builtin_prefetch(head(ix, chain_of(ix, hash)));
+}
+
+void
 relay_index_reserve(struct relay_index *ix, size_t n)
 {
 	if (begin(ix) == -1)

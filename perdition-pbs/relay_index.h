@@ -45,5 +45,9 @@ void relay_index_rename(
 
 /* Makes chains for n ids at once; without memory for that it does not. */
 void relay_index_reserve(struct relay_index *, size_t n);
+void relay_index_fit(struct relay_index *); /* gives back those too many */
+
+/* hash is going to be looked for: has its chain's head fetched from memory. */
+void relay_index_prefetch(const struct relay_index *, uint64_t hash);
 
 #endif

@@ -49,26 +49,33 @@ size_t
 relay_key_write(const struct relay_key *k, char out[RELAY_TEXT_MAX])
 {
 	struct addr a = key_addr(k);
-	char ip[ADDR_TEXT_MAX];
-	int n;
+	size_t n = addr_write_ip(&a, out);
 
-	addr_write_ip(&a, ip);
-	if (!relay_key_is_net(k))
-		n = snprintf(out, RELAY_TEXT_MAX, "%s", ip);
-	else
-		n = snprintf(out, RELAY_TEXT_MAX, "%s/%d", ip,
-		    addr_is_v4(&a) ? k->prefix - V4_BITS : k->prefix);
-	return (size_t)n;
+	if (relay_key_is_net(k)) {
+		out[n++] = '/';
+		n += slice_put_u64(
+		    out + n, addr_is_v4(&a) ? k->prefix - V4_BITS : k->prefix);
+		out[n] = '\0';
+	}
+	return n;
 }
 
+/* 31 + 5 + 64 bytes at most: nothing is cut. */
 static void
 add(struct relay_spellings *s, const char *prefix, const char *kind,
     const char *text)
 {
-	/* 31 + 5 + 64 bytes at most: nothing is cut. */
-	snprintf(s->text[s->n], RELAY_TEXT_MAX, "%.*s%.5s%.*s",
-	    RELAY_PREFIX_MAX - 1, prefix, kind, ADDR_TEXT_MAX, text);
-	s->n++;
+	const char *const parts[] = { prefix, kind, text };
+	char *out = s->text[s->n++];
+	size_t n = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t len = strnlen(parts[i], RELAY_TEXT_MAX - 1 - n);
+
+		memcpy(out + n, parts[i], len);
+		n += len;
+	}
+	out[n] = '\0';
 }
 
 /* 203.0.113 or 2001:db8:9:0, if the mask is at a group's border. */
@@ -105,6 +112,16 @@ write_exim(const struct relay_key *k, char out[ADDR_TEXT_MAX])
 		n += (size_t)snprintf(out + n, ADDR_TEXT_MAX - n, "%02x%02x%s",
 		    b[i], b[i + 1], i < 14 ? "." : "");
 	snprintf(out + n, ADDR_TEXT_MAX - n, "/%d", k->prefix);
+}
+
+size_t
+relay_key_spellings_max(const struct relay_key *k, const char *prefix)
+{
+	struct addr a = key_addr(k);
+
+	if (addr_is_v4(&a))
+		return relay_key_is_net(k) ? 2 : 1;
+	return relay_key_is_net(k) || prefix[0] != '\0' ? 3 : 2;
 }
 
 void

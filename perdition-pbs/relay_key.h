@@ -56,6 +56,9 @@ bool relay_key_is_net(const struct relay_key *);
 void relay_key_spell(
     const struct relay_key *, const char *prefix, struct relay_spellings *);
 
+/* How many these are at most, without spelling them. */
+size_t relay_key_spellings_max(const struct relay_key *, const char *prefix);
+
 /* The first spelling alone, without any prefix; returns its length. */
 size_t relay_key_write(const struct relay_key *, char out[RELAY_TEXT_MAX]);
 

@@ -32,6 +32,7 @@ struct relay_store {
 	struct relay_names *names;
 	size_t n; /* entries */
 	size_t by_prefix[129];
+	bool loading;        /* the heap is in no order */
 	struct chunks slots; /* struct slot; 1 ... n are in use */
 	struct chunks heap;  /* uint32_t: n numbers of slots, by expiry */
 };
@@ -137,7 +138,7 @@ heap_up(struct relay_store *s, size_t h, uint32_t id)
 {
 	int64_t expires = slot_at(s, id)->e.expires;
 
-	while (h > 0 && expires < heap_expires(s, (h - 1) / 2)) {
+	while (!s->loading && h > 0 && expires < heap_expires(s, (h - 1) / 2)) {
 		heap_set(s, h, *heap_at(s, (h - 1) / 2));
 		h = (h - 1) / 2;
 	}
@@ -150,7 +151,7 @@ heap_down(struct relay_store *s, size_t h, uint32_t id)
 {
 	int64_t expires = slot_at(s, id)->e.expires;
 
-	for (;;) {
+	while (!s->loading) {
 		size_t c = 2 * h + 1;
 
 		if (c + 1 < s->n && heap_expires(s, c + 1) < heap_expires(s, c))
@@ -447,9 +448,37 @@ relay_store_shift(struct relay_store *s, int64_t delta)
 }
 
 void
-relay_store_expect(struct relay_store *s, size_t n)
+relay_store_load(struct relay_store *s, size_t n)
 {
 	relay_index_reserve(&s->index, n);
+	s->loading = true;
+}
+
+void
+relay_store_fetch(
+    const struct relay_store *s, const struct relay_key *keys, size_t n)
+{
+	uint64_t hash[RELAY_STORE_FETCH];
+
+	for (size_t i = 0; i < n; i++) {
+		hash[i] = hash_key_of(s, &keys[i]);
+		relay_index_prefetch(&s->index, hash[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		uint32_t id = relay_index_first(&s->index, hash[i]);
+
+		if (id != 0)
+			__builtin_prefetch(slot_at(s, id));
+	}
+}
+
+void
+relay_store_loaded(struct relay_store *s)
+{
+	s->loading = false;
+	relay_index_fit(&s->index);
+	for (size_t h = s->n / 2; h-- > 0;)
+		heap_down(s, h, *heap_at(s, h));
 }
 
 size_t

@@ -87,8 +87,18 @@ const struct relay_entry *relay_store_oldest(
  * O(n). */
 void relay_store_shift(struct relay_store *, int64_t delta);
 
-/* So many entries are going to come: a hint that makes them come faster. */
-void relay_store_expect(struct relay_store *, size_t n);
+/*
+ * Between these two about n entries come at once, which is quicker: the heap
+ * is made at the end.  Until then there is no relay_store_next().
+ */
+void relay_store_load(struct relay_store *, size_t n);
+void relay_store_loaded(struct relay_store *);
+
+/* These keys, n of them, are going to be touched or looked for: has what that
+ * needs fetched from memory, all at the same time. */
+#define RELAY_STORE_FETCH 16
+void relay_store_fetch(
+    const struct relay_store *, const struct relay_key *keys, size_t n);
 
 void relay_store_clear(struct relay_store *);
 size_t relay_store_count(const struct relay_store *);

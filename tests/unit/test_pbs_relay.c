@@ -73,6 +73,7 @@ START_TEST(spelling)
 		ck_assert_str_eq(s.text[n], spellings[_i].spelled[n]);
 	}
 	ck_assert_uint_eq(s.n, n);
+	ck_assert_uint_ge(relay_key_spellings_max(&k, spellings[_i].prefix), n);
 	ck_assert_int_eq(
 	    relay_key_parse(slice_str(s.text[0]), spellings[_i].prefix, &back),
 	    0);
