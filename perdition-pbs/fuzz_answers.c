@@ -94,13 +94,12 @@ check_socketmap(struct slice reply)
 static bool
 check_lookup(struct slice reply)
 {
-	struct slice line = without(reply, SLICE("\n"));
-
-	require(printable(line));
-	if (slice_eq(line, SLICE("no")) || slice_eq(line, SLICE("\"\"")))
+	require(printable(reply));
+	if (slice_eq(reply, SLICE("no")) || slice_eq(reply, SLICE("\"\"")))
 		return false;
-	require(slice_eq(line, SLICE("yes")) ||
-		(line.n > 2 && line.p[0] == '"' && line.p[line.n - 1] == '"'));
+	require(
+	    slice_eq(reply, SLICE("yes")) ||
+	    (reply.n > 2 && reply.p[0] == '"' && reply.p[reply.n - 1] == '"'));
 	return true;
 }
 

@@ -42,7 +42,7 @@ class Answers(PbsTestCase):
             self.ask(address) == "OK",
             self.ask(address, SocketMap) == "OK 1",
             self.ask(address, SocketMap, "pbs") == "OK 1",
-            self.ask(address, Lookup) == "yes\n",
+            self.ask(address, Lookup) == "yes",
         }
         self.assertEqual(len(said), 1)
         return said.pop()
@@ -58,7 +58,7 @@ class Answers(PbsTestCase):
         self.assertFalse(self.everybody_says(BOB))
         self.assertEqual(self.ask(BOB), "DUNNO")
         self.assertEqual(self.ask(BOB, SocketMap), "NOTFOUND ")
-        self.assertEqual(self.ask(BOB, Lookup), "no\n")
+        self.assertEqual(self.ask(BOB, Lookup), "no")
         self.log_in(BOB, BOB6)
         self.assertTrue(self.everybody_says(BOB))
         self.assertTrue(self.everybody_says(BOB6))
@@ -73,7 +73,7 @@ class Answers(PbsTestCase):
                          f'PREPEND {HEADER}: user="bob" address={BOB}')
         self.assertEqual(self.ask("203.0.113.78", Policy, "DATA"), "DUNNO")
         self.assertEqual(self.ask(BOB, SocketMap, "pbsuser"), 'OK "bob"')
-        self.assertEqual(self.ask(BOB, Lookup, "user"), '"bob"\n')
+        self.assertEqual(self.ask(BOB, Lookup, "user"), '"bob"')
         self.daemon.run("remove", BOB)
         self.assertFalse(self.everybody_says(BOB))
         self.log_in("203.0.113.79", when=time.time() - 98.5)
