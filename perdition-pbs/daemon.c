@@ -69,6 +69,26 @@ daemon_now(void *arg)
 	return wall();
 }
 
+int64_t
+daemon_wall_ms(void *arg)
+{
+	struct timespec ts;
+
+	check_clock(arg);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t
+daemon_mono_ms(void *arg)
+{
+	struct timespec ts;
+
+	(void)arg;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 /* --- logins -------------------------------------------------------------- */
 
 /* name: relay-open; or relay-user, of an open address whose user is another
@@ -307,6 +327,8 @@ daemon_flush(struct daemon *d)
 	flush_journal(d);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_flush(d->dbs[i]);
+	if (d->redis != NULL)
+		share_redis_flush(d->redis);
 }
 
 static void
@@ -470,6 +492,8 @@ stop(struct daemon *d)
 	stream_destroy(&d->stream);
 	stream_destroy(&d->control);
 	answers_stop(d->answers);
+	if (d->redis != NULL)
+		share_redis_stop(d->redis);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_stop(d->dbs[i]);
 	if (d->relay.journal != NULL)

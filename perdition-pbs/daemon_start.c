@@ -178,8 +178,10 @@ create_dbs(struct daemon *d)
 		if (db == NULL)
 			return -1;
 		d->dbs[d->dbs_n++] = db;
-		if (relay_attach(&d->relay, &(struct relay_sink){ on_changed,
-						on_all_changed, db }) == -1)
+		if (relay_attach(
+			&d->relay, &(struct relay_sink){ .changed = on_changed,
+				       .all_changed = on_all_changed,
+				       .arg = db }) == -1)
 			return -1;
 	}
 	return 0;
@@ -217,6 +219,20 @@ open_relay(struct daemon *d)
 	    journal_snapshot(d->relay.journal, d->relay.store, &err) == -1)
 		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg));
 	return 0;
+}
+
+/* --- other hosts --------------------------------------------------------- */
+
+static int
+open_redis(struct daemon *d)
+{
+	struct share_clock clock = { daemon_wall_ms, daemon_mono_ms, d };
+	struct err err;
+
+	if (d->config.redis_server.n == 0)
+		return 0;
+	d->redis = share_redis_create(&d->config, &d->relay, &clock, &err);
+	return d->redis == NULL ? fail(&err, EX_CONFIG) : 0;
 }
 
 /* --- sockets ------------------------------------------------------------- */
@@ -403,6 +419,9 @@ start_loop(struct daemon *d)
 		status = fail(&err, EX_OSERR);
 	if (status == 0)
 		status = start_sources(d);
+	if (status == 0 && d->redis != NULL &&
+	    share_redis_start(d->redis, &d->loop) == -1)
+		status = EX_OSERR;
 	return status;
 }
 
@@ -411,8 +430,8 @@ daemon_start(struct daemon *d)
 {
 	static int (*const steps[])(struct daemon *) = {
 		go_background, /* first: locks and the loop are the child's */
-		open_log, open_relay, open_sockets, open_answers, write_pid,
-		become_user, start_loop
+		open_log, open_relay, open_redis, open_sockets, open_answers,
+		write_pid, become_user, start_loop
 	};
 	int status = 0;
 
@@ -458,6 +477,15 @@ daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 	SWAP(lookup_socket);
 	SWAP(control_path);
 	SWAP(journal_path);
+	SWAP(redis_sentinel);
+	SWAP(redis_user);
+	SWAP(redis_password_file);
+	SWAP(redis_sentinel_password_file);
+	SWAP(redis_prefix);
+	SWAP(redis_tls_ca_cert_file);
+	SWAP(redis_tls_cert_file);
+	SWAP(redis_tls_key_file);
+	SWAP(redis_tls_name);
 	SWAP(state_dir);
 	SWAP(log_facility);
 	SWAP(pid_file);
@@ -482,6 +510,8 @@ daemon_free(struct daemon *d)
 	stream_destroy(&d->control);
 	if (d->answers != NULL)
 		answers_stop(d->answers);
+	if (d->redis != NULL)
+		share_redis_stop(d->redis);
 	if (d->stream_fd != -1)
 		close(d->stream_fd);
 	if (d->control_fd != -1)
@@ -494,6 +524,7 @@ daemon_free(struct daemon *d)
 	answers_destroy(&d->answers);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_destroy(&d->dbs[i]);
+	share_redis_destroy(&d->redis);
 	journal_close(&d->relay.journal);
 	relay_store_destroy(&d->relay.store);
 	logmatch_destroy(&d->match);

@@ -17,6 +17,7 @@
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_db.h"
 #include "perdition-pbs/sources.h"
+#include "perdition-pbs/share_redis.h"
 #include "perdition-pbs/stream.h"
 
 struct daemon {
@@ -29,6 +30,7 @@ struct daemon {
 	struct relay relay;
 	struct relay_db *dbs[PBS_DB_FILES_MAX]; /* one each of db_names */
 	size_t dbs_n;
+	struct share_redis *redis; /* NULL: not shared */
 	struct logmatch *match;
 	struct sources *sources;
 	struct stream *stream, *control; /* NULL: no such socket */
@@ -71,5 +73,7 @@ void daemon_on_lost(
     void *arg, const struct relay_entry *, struct slice user, enum relay_loss);
 void daemon_flush(struct daemon *);
 void daemon_save_positions(struct daemon *); /* into the journal */
+int64_t daemon_wall_ms(void *arg); /* looks whether the clock was set */
+int64_t daemon_mono_ms(void *arg);
 
 #endif

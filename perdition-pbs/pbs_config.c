@@ -19,6 +19,7 @@
 
 #include "perdition-pbs/answer.h"
 #include "perdition-pbs/dbfile.h"
+#include "perdition-pbs/share_place.h"
 
 #include "common/banned.h"
 
@@ -445,6 +446,32 @@ derive_paths(struct check *k)
 	}
 }
 
+static void
+check_redis(struct check *k)
+{
+	struct share_place place;
+
+	for (size_t i = 0; i < k->c->redis_server.n; i++)
+		if (share_place_parse(
+			slice_str(k->c->redis_server.v[i]), 1, &place) == -1)
+			complain_nth(k, "redis_server", i,
+			    k->c->redis_server.v[i],
+			    "expected a host with or without :port, or the "
+			    "path of a socket");
+	check_absolute(
+	    k, "redis_password_file", k->c->redis_password_file, true);
+	check_absolute(k, "redis_sentinel_password_file",
+	    k->c->redis_sentinel_password_file, true);
+	check_absolute(
+	    k, "redis_tls_ca_cert_file", k->c->redis_tls_ca_cert_file, true);
+	check_absolute(
+	    k, "redis_tls_cert_file", k->c->redis_tls_cert_file, true);
+	check_absolute(k, "redis_tls_key_file", k->c->redis_tls_key_file, true);
+	if (k->c->redis_user[0] != '\0' && k->c->redis_password_file[0] == '\0')
+		complain(k, "redis_user", k->c->redis_user,
+		    "needs redis_password_file too");
+}
+
 static int
 finish(struct pbs_config *c, const struct option_state *state,
     struct option_problems *problems)
@@ -470,6 +497,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_absolute(&k, "socketmap_socket", c->socketmap_socket, true);
 	check_absolute(&k, "lookup_socket", c->lookup_socket, true);
 	check_absolute(&k, "pid_file", c->pid_file, true);
+	check_redis(&k);
 	if (c->state_dir[0] != '\0' && c->state_dir[0] != '/')
 		complain(
 		    &k, "state_dir", c->state_dir, "expected an absolute path");

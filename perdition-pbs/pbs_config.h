@@ -49,6 +49,13 @@ struct pbs_config {
 	bool allow_loopback;
 	unsigned int ipv4_mask, ipv6_mask;
 	unsigned int max_entries, max_new_per_second, max_addresses_per_user;
+	struct option_list redis_server;
+	char *redis_sentinel, *redis_user, *redis_password_file;
+	char *redis_sentinel_password_file, *redis_prefix;
+	unsigned int redis_db, redis_maxlen;
+	bool redis_tls;
+	char *redis_tls_ca_cert_file, *redis_tls_cert_file;
+	char *redis_tls_key_file, *redis_tls_name;
 	char *state_dir, *pid_file;
 	char *user, *group;
 	bool no_daemon;

@@ -21,6 +21,7 @@
 #define G_SOURCE "Sources"
 #define G_ANSWER "Answers to MTAs"
 #define G_RULE "Who is let in"
+#define G_SHARE "Several hosts"
 #define G_PROCESS "Process"
 #define G_LOG "Logging"
 #define G_OTHER "Other"
@@ -310,6 +311,110 @@ static const struct option_def defs[] = {
 		    "the one that was heard of longest ago: a password that "
 		    "many machines know opens few of them. An address belongs "
 		    "to who logged in from there last. 0: any number." },
+	{ .name = "redis_server",
+	    .type = &option_strings,
+	    .offset = FIELD(redis_server),
+	    .arg = "HOST[:PORT]|PATH",
+	    .group = G_SHARE,
+	    .help = "Share who may relay with the perdition-pbs of other "
+		    "hosts through this Redis server, or one that listens on "
+		    "a Unix socket. Given more than once, the first one that "
+		    "is there and may be written to. Each host goes on to "
+		    "answer from its own memory and db_file, whether Redis is "
+		    "there or not." },
+	{ .name = "redis_sentinel",
+	    .type = &option_string,
+	    .offset = FIELD(redis_sentinel),
+	    .dflt = "",
+	    .arg = "MASTER-NAME",
+	    .group = G_SHARE,
+	    .help = "Each redis_server is a Sentinel, port 26379 unless it "
+		    "says another; ask them where the master of this name "
+		    "is." },
+	{ .name = "redis_user",
+	    .type = &option_string,
+	    .offset = FIELD(redis_user),
+	    .dflt = "",
+	    .arg = "USER",
+	    .group = G_SHARE,
+	    .help = "Log in to Redis as this ACL user; empty: as the default "
+		    "one, if there is a password." },
+	{ .name = "redis_password_file",
+	    .type = &option_path,
+	    .offset = FIELD(redis_password_file),
+	    .dflt = "",
+	    .group = G_SHARE,
+	    .help = "With the password in the first line of this file, which "
+		    "is read at the start, before root is given up." },
+	{ .name = "redis_sentinel_password_file",
+	    .type = &option_path,
+	    .offset = FIELD(redis_sentinel_password_file),
+	    .dflt = "",
+	    .group = G_SHARE,
+	    .help = "The same for the Sentinels. Empty: they ask for none." },
+	{ .name = "redis_db",
+	    .type = &option_uint,
+	    .offset = FIELD(redis_db),
+	    .dflt = "0",
+	    .max = 65535,
+	    .arg = "NUMBER",
+	    .group = G_SHARE,
+	    .help = "Use this database of the Redis server." },
+	{ .name = "redis_prefix",
+	    .type = &option_string,
+	    .offset = FIELD(redis_prefix),
+	    .dflt = "perdition-pbs:",
+	    .arg = "TEXT",
+	    .group = G_SHARE,
+	    .help = "What the name of the key begins with, a stream called "
+		    "changes. Hosts with the same one share." },
+	{ .name = "redis_maxlen",
+	    .type = &option_uint,
+	    .offset = FIELD(redis_maxlen),
+	    .dflt = "10000000",
+	    .min = 1000,
+	    .max = 4000000000u,
+	    .arg = "NUMBER",
+	    .group = G_SHARE,
+	    .help = "At most about so many entries in that stream (XADD "
+		    "MAXLEN ~). What is older than timeout is removed "
+		    "anyway." },
+	{ .name = "redis_tls",
+	    .type = &option_bool,
+	    .offset = FIELD(redis_tls),
+	    .group = G_SHARE,
+	    .help = "Use TLS, to the Sentinels too. The server's certificate "
+		    "must be for the host that redis_server (or the Sentinel) "
+		    "names." },
+	{ .name = "redis_tls_ca_cert_file",
+	    .type = &option_path,
+	    .offset = FIELD(redis_tls_ca_cert_file),
+	    .dflt = "",
+	    .group = G_SHARE,
+	    .help = "The authorities that are trusted, PEM. Empty: those that "
+		    "the system trusts." },
+	{ .name = "redis_tls_cert_file",
+	    .type = &option_path,
+	    .offset = FIELD(redis_tls_cert_file),
+	    .dflt = "",
+	    .group = G_SHARE,
+	    .help = "The certificate to show to a server that asks for one, "
+		    "PEM." },
+	{ .name = "redis_tls_key_file",
+	    .type = &option_path,
+	    .offset = FIELD(redis_tls_key_file),
+	    .dflt = "",
+	    .group = G_SHARE,
+	    .help = "Its private key. Empty: in redis_tls_cert_file." },
+	{ .name = "redis_tls_name",
+	    .type = &option_string,
+	    .offset = FIELD(redis_tls_name),
+	    .dflt = "",
+	    .arg = "NAME",
+	    .group = G_SHARE,
+	    .help = "The server's certificate must be for this name instead: "
+		    "Sentinels usually tell addresses, which certificates "
+		    "seldom hold." },
 	{ .name = "state_dir",
 	    .type = &option_path,
 	    .offset = FIELD(state_dir),

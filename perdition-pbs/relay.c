@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "perdition-pbs/relay_private.h"
+
 #include "common/banned.h"
 
 int
@@ -29,15 +31,33 @@ changed(struct relay *r, const struct relay_key *k, bool urgent)
 		r->sinks[i].changed(r->sinks[i].arg, k, urgent);
 }
 
-static void
-all_changed(struct relay *r)
+void
+relay_all_changed(struct relay *r)
 {
 	for (size_t i = 0; i < r->sinks_n; i++)
 		r->sinks[i].all_changed(r->sinks[i].arg);
 }
 
 static void
-drop(struct relay *r, const struct relay_key *k)
+tell(struct relay *r, const struct relay_news *news)
+{
+	for (size_t i = 0; i < r->sinks_n; i++)
+		if (r->sinks[i].news != NULL)
+			r->sinks[i].news(r->sinks[i].arg, news);
+}
+
+static void
+tell_if_open(struct relay *r, const struct relay_key *k, int64_t when,
+    enum relay_verdict verdict)
+{
+	struct relay_news news = { RELAY_NEWS_OPEN, k, when };
+
+	if (verdict == RELAY_OPENED || verdict == RELAY_EXTENDED)
+		tell(r, &news);
+}
+
+void
+relay_drop(struct relay *r, const struct relay_key *k)
 {
 	struct relay_key key = *k; /* may live in the store */
 
@@ -60,7 +80,7 @@ static void
 lose(struct relay *r, const struct relay_entry *e, enum relay_loss why)
 {
 	report(r, e, why);
-	drop(r, &e->key);
+	relay_drop(r, &e->key);
 }
 
 static bool
@@ -70,23 +90,31 @@ is_full(const struct relay *r, size_t more)
 	       relay_store_next(r->store)->expires != RELAY_FOREVER;
 }
 
+int
+relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
+    int64_t now)
+{
+	int ret;
+
+	if (is_full(r, 1) && relay_store_find(r->store, &e->key) == NULL)
+		while (is_full(r, 1))
+			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
+	ret = relay_store_touch(r->store, e, user, now);
+	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
+		if (r->journal != NULL && e->expires != RELAY_FOREVER)
+			journal_touch(r->journal, e, user);
+		changed(r, &e->key, ret == RELAY_NEW);
+	}
+	return ret;
+}
+
 static int
 touch(struct relay *r, const struct relay_key *k, int64_t expires,
     struct slice user, int64_t now)
 {
 	struct relay_entry e = { .key = *k, .expires = expires };
-	int ret;
 
-	if (relay_store_find(r->store, k) == NULL)
-		while (is_full(r, 1))
-			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
-	ret = relay_store_touch(r->store, &e, user, now);
-	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
-		if (r->journal != NULL && expires != RELAY_FOREVER)
-			journal_touch(r->journal, &e, user);
-		changed(r, k, ret == RELAY_NEW);
-	}
-	return ret;
+	return relay_touch(r, &e, user, now);
 }
 
 /* All keys alike, so the first, the address itself, tells. */
@@ -132,8 +160,8 @@ flooded(struct relay *r, int64_t now)
 }
 
 /* k was let in for a user who may have too many by now. */
-static void
-limit_user(struct relay *r, const struct relay_key *k)
+void
+relay_limit_user(struct relay *r, const struct relay_key *k)
 {
 	const struct relay_entry *e, *old;
 
@@ -185,12 +213,13 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 		return RELAY_FLOOD;
 	handed = is_anothers(r, e, ev->user);
 	verdict = touch_all(r, keys, n, expires, ev->user, now);
-	limit_user(r, &keys[0]);
+	relay_limit_user(r, &keys[0]);
+	tell_if_open(r, &keys[0], when, verdict);
 	return handed && verdict == RELAY_EXTENDED ? RELAY_HANDED : verdict;
 }
 
-static size_t
-keys_of(const struct relay *r, const struct relay_key *k, bool all,
+size_t
+relay_keys_of(const struct relay *r, const struct relay_key *k, bool all,
     struct relay_key out[RELAY_RULE_KEYS])
 {
 	struct addr a = { .ip = k->ip };
@@ -206,26 +235,31 @@ relay_insert(
     struct relay *r, const struct relay_key *k, int64_t expires, int64_t now)
 {
 	struct relay_key keys[RELAY_RULE_KEYS];
-	size_t n = keys_of(r, k, false, keys);
+	size_t n = relay_keys_of(r, k, false, keys);
+	enum relay_verdict verdict;
 
 	if (n == 0)
 		return RELAY_NEVER;
-	return touch_all(r, keys, n, expires, SLICE(""), now);
+	verdict = touch_all(r, keys, n, expires, SLICE(""), now);
+	tell_if_open(r, k, now, verdict);
+	return verdict;
 }
 
 bool
 relay_remove(struct relay *r, const struct relay_key *k)
 {
 	struct relay_key keys[RELAY_RULE_KEYS];
-	size_t n = keys_of(r, k, true, keys);
+	size_t n = relay_keys_of(r, k, true, keys);
+	struct relay_news news = { RELAY_NEWS_SHUT, k, 0 };
 	bool found = false;
 
 	for (size_t i = 0; i < n; i++) {
 		if (relay_rule_is_always(&r->rule, &keys[i]))
 			continue;
 		found = found || relay_store_find(r->store, &keys[i]) != NULL;
-		drop(r, &keys[i]);
+		relay_drop(r, &keys[i]);
 	}
+	tell(r, &news);
 	return found;
 }
 
@@ -237,7 +271,7 @@ add_always(struct relay *r, int64_t now)
 }
 
 size_t
-relay_purge(struct relay *r)
+relay_clear(struct relay *r)
 {
 	size_t was = relay_store_count(r->store);
 
@@ -245,8 +279,18 @@ relay_purge(struct relay *r)
 	if (r->journal != NULL)
 		journal_purge(r->journal);
 	add_always(r, 0);
-	all_changed(r);
+	relay_all_changed(r);
 	return was - relay_store_count(r->store);
+}
+
+size_t
+relay_purge(struct relay *r)
+{
+	struct relay_news news = { RELAY_NEWS_SHUT_ALL, NULL, 0 };
+	size_t n = relay_clear(r);
+
+	tell(r, &news);
+	return n;
 }
 
 size_t
@@ -325,5 +369,5 @@ relay_shift(struct relay *r, int64_t delta)
 			    r->journal, e, relay_store_user(r->store, e));
 		}
 	}
-	all_changed(r);
+	relay_all_changed(r);
 }

@@ -29,6 +29,14 @@ struct relay_event {
 	uint64_t session;  /* unique on the host that it is of; 0: not known */
 };
 
+/* What was said here, by a login or by the administrator, and not what comes
+ * of it, such as the networks that the masks add, or what time brings. */
+struct relay_news {
+	enum { RELAY_NEWS_OPEN, RELAY_NEWS_SHUT, RELAY_NEWS_SHUT_ALL } kind;
+	const struct relay_key *key; /* NULL with the last */
+	int64_t when; /* of an opening: seconds since the epoch */
+};
+
 /* What has to follow the store; the entry itself is to be had from there. */
 struct relay_sink {
 	/* k came, went or lives longer; urgent unless only the last.  Also
@@ -36,6 +44,8 @@ struct relay_sink {
 	void (*changed)(void *arg, const struct relay_key *k, bool urgent);
 	void (*all_changed)(void *arg);
 	void *arg;
+	/* Behind its effects; NULL: of no interest. */
+	void (*news)(void *arg, const struct relay_news *);
 };
 
 #define RELAY_SINKS_MAX 8

@@ -329,8 +329,9 @@ change(const struct relay_file_config *c, const struct relay_request *q,
 
 	if (load(c, q, r, err) == -1)
 		return -1;
-	relay_attach(
-	    r, &(struct relay_sink){ on_changed, on_all_changed, &differs });
+	relay_attach(r, &(struct relay_sink){ .changed = on_changed,
+			    .all_changed = on_all_changed,
+			    .arg = &differs });
 	relay_apply_rules(r, now);
 	relay_execute(r, q, now, res);
 	/* What expired is not in the journal's records: leave it out whole. */

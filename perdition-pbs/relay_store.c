@@ -19,6 +19,8 @@
 
 #include "common/banned.h"
 
+#define USER_BITS 0xfffffffu /* RELAY_STORE_MAX names fit */
+
 struct slot {
 	struct relay_entry e;
 	uint32_t heap;         /* where in the heap this entry stands */
@@ -226,7 +228,7 @@ user_join(struct relay_store *s, uint32_t id, uint32_t user_id)
 	}
 	user->first = id;
 	user->addresses += is_address(slot) ? 1 : 0;
-	slot->e.user = user_id;
+	slot->e.user = user_id & USER_BITS;
 }
 
 /* 0, or -1 with errno ENOMEM: id is as it was. */
@@ -292,6 +294,7 @@ prolong(struct relay_store *s, uint32_t id, const struct relay_entry *e,
 	if (user_change(s, id, user) == -1)
 		return -1;
 	slot->e.expires = e->expires;
+	slot->e.mark = e->mark;
 	heap_down(s, slot->heap, id);
 	return dead ? RELAY_NEW : RELAY_LONGER;
 }
@@ -314,6 +317,7 @@ add(struct relay_store *s, const struct relay_entry *e, struct slice user,
 	memset(slot, 0, sizeof(*slot));
 	slot->e.key = e->key;
 	slot->e.expires = e->expires;
+	slot->e.mark = e->mark;
 	if (user_change(s, id, user) == -1)
 		return -1;
 	if (relay_index_add(&s->index, id, hash) == -1) {
@@ -334,6 +338,16 @@ relay_store_touch(struct relay_store *s, const struct relay_entry *e,
 	uint32_t id = find(s, &e->key, hash);
 
 	return id == 0 ? add(s, e, user, hash) : prolong(s, id, e, user, now);
+}
+
+void
+relay_store_mark(
+    struct relay_store *s, const struct relay_key *k, unsigned int mark)
+{
+	uint32_t id = find(s, k, hash_key_of(s, k));
+
+	if (id != 0)
+		slot_at(s, id)->e.mark = mark & RELAY_MARK_MAX;
 }
 
 /* The array stays dense: the last entry moves to the number that is free. */

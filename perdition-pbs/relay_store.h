@@ -24,9 +24,12 @@
 
 #define RELAY_STORE_MAX 100000000u /* entries; positions fit 32 bits */
 
+#define RELAY_MARK_MAX 15
+
 struct relay_entry {
 	struct relay_key key;
-	uint32_t user;   /* the store's own: ask relay_store_user() */
+	uint32_t user : 28; /* the store's own: ask relay_store_user() */
+	uint32_t mark : 4;  /* the caller's; a touch that changes sets it */
 	int64_t expires; /* seconds since the epoch, UTC: dead from then on */
 };
 
@@ -49,6 +52,10 @@ enum relay_touch {
  */
 int relay_store_touch(struct relay_store *, const struct relay_entry *e,
     struct slice user, int64_t now);
+
+/* Sets the mark of an entry, if it is there. */
+void relay_store_mark(
+    struct relay_store *, const struct relay_key *, unsigned int mark);
 
 /* Whether key was there.  O(log n). */
 bool relay_store_remove(struct relay_store *, const struct relay_key *);

@@ -7,11 +7,12 @@ packages_build='gcc libc6-dev make autoconf automake libtool pkg-config
 	libuv1-dev libssl-dev libdb5.3-dev libgdbm-dev liblmdb-dev
 	libseccomp-dev libcap-ng-dev libsystemd-dev libldap-dev
 	libmariadb-dev libpq-dev unixodbc-dev libcdb-dev libnsl-dev
-	libcurl4-openssl-dev'
+	libcurl4-openssl-dev libhiredis-dev'
 # Dovecot, with what starts it and the MTAs.
 packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
 packages_tests='check strace curl isync fetchmail mutt ucspi-tcp mailfront
+	redis-server faketime
 	db5.3-util libsasl2-modules'
 # What popmap modules ask.
 packages_popmap='slapd ldap-utils mariadb-server mariadb-client postgresql

@@ -404,7 +404,9 @@ make(struct seen *seen)
 		.limits = { .timeout = 100,
 		    .max_entries = 4,
 		    .max_new_per_second = 3 },
-		.sinks = { { saw_change, saw_all, seen } },
+		.sinks = { { .changed = saw_change,
+		    .all_changed = saw_all,
+		    .arg = seen } },
 		.sinks_n = 1,
 	};
 }

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * share - keeping the entries of several hosts alike; see the header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/share.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "perdition-pbs/relay_remote.h"
+
+#include "common/banned.h"
+
+#define RING 65536u         /* fresh news; a power of 2 */
+#define LOOK_PER_CALL 8192u /* entries, in one turn of the loop */
+#define MS 1000
+
+/* What has just happened here, told in this order. */
+struct fresh {
+	struct relay_key key;
+	enum share_kind kind;
+	int64_t at; /* mono */
+};
+
+struct share {
+	struct relay *relay;
+	struct share_clock clock;
+	int64_t wall, mono; /* ms, as of refresh() */
+	bool up;
+	unsigned int mark; /* of entries that the others know */
+
+	struct fresh *ring;
+	uint32_t head, tail;
+
+	/* Looking for what the others do not know: first shuts, then entries,
+	 * each from the end; the next position is one less. */
+	bool looking, long_too;
+	size_t look_shuts, look_entries;
+
+	/* Whose "expires" is when: removals read from the log (its ms), and
+	 * those that were not read back yet (mono ms). */
+	struct relay_store *shuts, *unsaid;
+	int64_t shut_all, unsaid_all; /* the same of all; INT64_MIN: none */
+	int64_t ahead; /* the log's clock less mono, when last seen */
+};
+
+static void on_news(void *arg, const struct relay_news *);
+
+/* First in all that is called from outside: one time for all that it does. */
+static void
+refresh(struct share *s)
+{
+	s->wall = s->clock.wall_ms(s->clock.arg);
+	s->mono = s->clock.mono_ms(s->clock.arg);
+}
+
+static int64_t
+timeout_ms(const struct share *s)
+{
+	return (int64_t)s->relay->limits.timeout * MS;
+}
+
+/* --- removals ------------------------------------------------------------ */
+
+/* When k was shut, alone or with all; INT64_MIN: never. */
+static int64_t
+shut_at(const struct relay_store *shuts, int64_t all, const struct relay_key *k)
+{
+	const struct relay_entry *e = relay_store_find(shuts, k);
+
+	return e == NULL || e->expires < all ? all : e->expires;
+}
+
+/* Remembers that k was shut at `at'; what is older than `old' is of no use. */
+static void
+remember(struct relay_store *shuts, const struct relay_key *k, int64_t at,
+    int64_t old)
+{
+	struct relay_entry e = { .key = *k, .expires = at };
+	const struct relay_entry *first;
+
+	if (relay_store_touch(shuts, &e, SLICE(""), INT64_MIN) == -1)
+		return; /* no memory: as if it were the oldest of too many */
+	while ((first = relay_store_next(shuts)) != NULL &&
+	       (first->expires < old ||
+		   relay_store_count(shuts) > SHARE_SHUTS_MAX)) {
+		struct relay_key gone = first->key;
+
+		relay_store_remove(shuts, &gone);
+	}
+}
+
+/* --- news of this host --------------------------------------------------- */
+
+static void
+look(struct share *s)
+{
+	s->looking = true;
+	/* One more, for all. */
+	s->look_shuts = relay_store_count(s->unsaid) + 1;
+	s->look_entries = relay_store_count(s->relay->store);
+}
+
+static void
+push(struct share *s, const struct fresh *f)
+{
+	if (!s->up)
+		return; /* its mark tells */
+	if (s->tail - s->head == RING) {
+		s->head = s->tail;
+		look(s);
+		return;
+	}
+	s->ring[s->tail++ % RING] = *f;
+}
+
+static void
+on_news(void *arg, const struct relay_news *news)
+{
+	struct share *s = arg;
+	struct fresh f;
+	int64_t late;
+
+	refresh(s);
+	f.at = s->mono;
+	switch (news->kind) {
+	case RELAY_NEWS_OPEN:
+		f.kind = SHARE_OPEN;
+		f.key = *news->key;
+		/* Of a login's time only the seconds are known. */
+		late = s->wall / MS - news->when;
+		if (late > RELAY_REMOTE_SLACK)
+			f.at -= late * MS;
+		break;
+	case RELAY_NEWS_SHUT:
+		f.kind = SHARE_SHUT;
+		f.key = *news->key;
+		remember(s->unsaid, &f.key, f.at, f.at - timeout_ms(s));
+		break;
+	case RELAY_NEWS_SHUT_ALL:
+		f.kind = SHARE_SHUT_ALL;
+		relay_store_clear(s->unsaid);
+		s->unsaid_all = f.at;
+		break;
+	}
+	push(s, &f);
+}
+
+static void
+on_changed(void *arg, const struct relay_key *k, bool urgent)
+{
+	(void)arg;
+	(void)k;
+	(void)urgent;
+}
+
+static void
+on_all_changed(void *arg)
+{
+	(void)arg;
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+struct share *
+share_create(struct relay *relay, const struct share_clock *clock)
+{
+	struct share *s = calloc(1, sizeof(*s));
+	struct relay_sink sink = { on_changed, on_all_changed, s, on_news };
+
+	if (s == NULL)
+		return NULL;
+	s->relay = relay;
+	s->clock = *clock;
+	s->mark = 1; /* 0: told to nobody */
+	s->shut_all = s->unsaid_all = INT64_MIN;
+	s->ring = calloc(RING, sizeof(*s->ring));
+	s->shuts = relay_store_create();
+	s->unsaid = relay_store_create();
+	if (s->ring == NULL || s->shuts == NULL || s->unsaid == NULL ||
+	    relay_attach(relay, &sink) == -1)
+		share_destroy(&s);
+	return s;
+}
+
+void
+share_destroy(struct share **sp)
+{
+	struct share *s = *sp;
+
+	if (s == NULL)
+		return;
+	relay_store_destroy(&s->shuts);
+	relay_store_destroy(&s->unsaid);
+	free(s->ring);
+	free(s);
+	*sp = NULL;
+}
+
+void
+share_up(struct share *s)
+{
+	s->up = true;
+	look(s);
+}
+
+bool
+share_is_up(const struct share *s)
+{
+	return s->up;
+}
+
+void
+share_down(struct share *s)
+{
+	s->up = false;
+	s->looking = false;
+	s->head = s->tail;
+}
+
+void
+share_again(struct share *s)
+{
+	s->head = s->tail;
+	if (s->up)
+		look(s);
+}
+
+void
+share_renew(struct share *s)
+{
+	if (!s->up)
+		return;
+	s->long_too = true;
+	look(s);
+}
+
+/* Marks are few: after some losses the first one is used again. */
+static void
+next_mark(struct share *s)
+{
+	s->mark++;
+	if (s->mark <= RELAY_MARK_MAX)
+		return;
+	s->mark = 1;
+	for (size_t i = relay_store_count(s->relay->store); i-- > 0;)
+		relay_store_mark(s->relay->store,
+		    &relay_store_at(s->relay->store, i)->key, 0);
+}
+
+void
+share_forgotten(struct share *s)
+{
+	int64_t old;
+
+	refresh(s);
+	old = s->mono - timeout_ms(s);
+	next_mark(s);
+	for (size_t i = 0; i < relay_store_count(s->shuts); i++) {
+		const struct relay_entry *e = relay_store_at(s->shuts, i);
+
+		remember(s->unsaid, &e->key, e->expires - s->ahead, old);
+	}
+	if (s->shut_all != INT64_MIN && s->shut_all - s->ahead > s->unsaid_all)
+		s->unsaid_all = s->shut_all - s->ahead;
+	relay_store_clear(s->shuts);
+	s->shut_all = INT64_MIN;
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+/* What is to be said of k's entry, opened `age' ms ago; false: nothing. */
+static bool
+open_change(struct share *s, const struct relay_key *k, int64_t age,
+    struct share_change *c)
+{
+	const struct relay_entry *e = relay_store_find(s->relay->store, k);
+	int64_t left;
+
+	if (e == NULL)
+		return false;
+	left = e->expires * MS - s->wall;
+	if (left <= 0 || left > (int64_t)SHARE_MS_MAX)
+		return false; /* dead, or here by configuration */
+	c->kind = SHARE_OPEN;
+	c->key = *k;
+	c->left_ms = (uint64_t)left;
+	c->age_ms = age < 0 ? 0 : (uint64_t)age;
+	share_change_user(c, relay_store_user(s->relay->store, e));
+	return true;
+}
+
+static void
+shut_change(const struct share *s, const struct relay_key *k, int64_t at,
+    struct share_change *c)
+{
+	int64_t age = s->mono - at;
+
+	c->kind = k == NULL ? SHARE_SHUT_ALL : SHARE_SHUT;
+	if (k != NULL)
+		c->key = *k;
+	c->age_ms = age < 0 ? 0 : (uint64_t)age;
+}
+
+/* What became of a piece of news meanwhile; false: nothing to say. */
+static bool
+fresh_change(struct share *s, const struct fresh *f, struct share_change *c)
+{
+	if (f->kind == SHARE_OPEN) {
+		const struct relay_entry *e =
+		    relay_store_find(s->relay->store, &f->key);
+
+		return e != NULL && e->mark != s->mark &&
+		       open_change(s, &f->key, s->mono - f->at, c);
+	}
+	shut_change(s, f->kind == SHARE_SHUT ? &f->key : NULL, f->at, c);
+	return true;
+}
+
+static bool
+look_at_shut(struct share *s, struct share_change *c)
+{
+	const struct relay_entry *e;
+
+	if (s->look_shuts == 0 && s->unsaid_all != INT64_MIN) {
+		shut_change(s, NULL, s->unsaid_all, c);
+		return true;
+	}
+	if (s->look_shuts == 0 || s->look_shuts > relay_store_count(s->unsaid))
+		return false; /* some went meanwhile */
+	e = relay_store_at(s->unsaid, s->look_shuts - 1);
+	shut_change(s, &e->key, e->expires, c);
+	return true;
+}
+
+static bool
+look_at_entry(struct share *s, struct share_change *c)
+{
+	const struct relay_entry *e;
+	int64_t now = s->wall / MS, opened, age;
+
+	if (s->look_entries >= relay_store_count(s->relay->store))
+		return false; /* some went meanwhile */
+	e = relay_store_at(s->relay->store, s->look_entries);
+	opened = relay_remote_opened(s->relay, e, now);
+	if (e->mark == s->mark && !(s->long_too && opened == INT64_MIN))
+		return false;
+	age = opened == INT64_MIN || now - opened <= RELAY_REMOTE_SLACK
+		  ? 0
+		  : (now - opened) * MS;
+	return open_change(s, &e->key, age, c);
+}
+
+/* One step of looking; whether it found something to say. */
+static bool
+look_step(struct share *s, struct share_change *c)
+{
+	if (s->look_shuts > 0) {
+		s->look_shuts--;
+		return look_at_shut(s, c);
+	}
+	if (s->look_entries > 0) {
+		s->look_entries--;
+		return look_at_entry(s, c);
+	}
+	s->looking = false;
+	s->long_too = false;
+	return false;
+}
+
+size_t
+share_write(struct share *s, char out[SHARE_MESSAGE_MAX])
+{
+	struct share_change c;
+	size_t n = 0, looked = 0;
+
+	if (!s->up)
+		return 0;
+	refresh(s);
+	while (n + SHARE_LINE_MAX <= SHARE_MESSAGE_MAX) {
+		bool found;
+		long len;
+
+		if (s->head != s->tail)
+			found = fresh_change(s, &s->ring[s->head++ % RING], &c);
+		else if (s->looking && looked++ < LOOK_PER_CALL)
+			found = look_step(s, &c);
+		else
+			break;
+		len = found
+			  ? share_wire_write(&c, out + n, SHARE_MESSAGE_MAX - n)
+			  : 0;
+		n += len > 0 ? (size_t)len : 0;
+	}
+	return n;
+}
+
+bool
+share_busy(const struct share *s)
+{
+	return s->up && (s->looking || s->head != s->tail);
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* A time on the log's clock as seconds since the epoch on ours. */
+static int64_t
+to_wall(const struct share *s, int64_t at, int64_t now)
+{
+	return (s->wall - (now - at)) / MS;
+}
+
+/* Whether what was opened at `at' has been shut since. */
+static bool
+is_shut(const struct share *s, const struct relay_key *k, int64_t at)
+{
+	return at < shut_at(s->shuts, s->shut_all, k) ||
+	       at - s->ahead < shut_at(s->unsaid, s->unsaid_all, k);
+}
+
+/* Our own opening came back: the others know of it now, and what came of it
+ * there comes of it here. */
+static void
+read_own_open(struct share *s, const struct share_change *c, int64_t expires,
+    bool shut, const struct share_message *m)
+{
+	relay_remote_told(s->relay, &c->key, expires, s->mark);
+	if (shut)
+		relay_remote_shut(s->relay, &c->key, to_wall(s, m->at, m->now),
+		    s->mark, s->wall / MS);
+}
+
+static void
+log_opened(const struct share_change *c, const struct share_message *m)
+{
+	char text[RELAY_TEXT_MAX];
+
+	if (!log_wants(LOG_DEBUG))
+		return; /* the host that it came from has said it */
+	relay_key_write(&c->key, text);
+	log_event(LOG_DEBUG, "relay-open", LOG_STR("address", text),
+	    LOG_SLICE("user", slice_make(c->user, c->user_n)),
+	    LOG_SLICE("from", m->from));
+}
+
+static void
+log_shut(
+    const char *event, const struct relay_key *k, const struct share_message *m)
+{
+	char text[RELAY_TEXT_MAX] = "all";
+
+	if (k != NULL)
+		relay_key_write(k, text);
+	log_event(LOG_INFO, event, LOG_STR("address", text),
+	    LOG_SLICE("from", m->from));
+}
+
+static void
+read_open(struct share *s, const struct share_change *c,
+    const struct share_message *m)
+{
+	int64_t at = m->at - (int64_t)c->age_ms;
+	int64_t left = (int64_t)c->left_ms - (m->now - m->at);
+	bool shut = is_shut(s, &c->key, at);
+	struct relay_remote o = {
+		.key = c->key,
+		.expires = (s->wall + left + MS / 2) / MS,
+		.user = slice_make(c->user, c->user_n),
+		.mark = s->mark,
+	};
+
+	if (m->own)
+		read_own_open(s, c, o.expires, shut, m);
+	else if (!shut &&
+		 relay_remote_open(s->relay, &o, s->wall / MS) == RELAY_OPENED)
+		log_opened(c, m);
+}
+
+static void
+read_shut(struct share *s, const struct share_change *c,
+    const struct share_message *m)
+{
+	int64_t at = m->at - (int64_t)c->age_ms;
+	const struct relay_entry *mine = relay_store_find(s->unsaid, &c->key);
+
+	/* Said by now, by us or by somebody who said it later. */
+	if (mine != NULL && mine->expires <= at - s->ahead + MS)
+		relay_store_remove(s->unsaid, &c->key);
+	remember(s->shuts, &c->key, at, m->now - timeout_ms(s));
+	if (relay_remote_shut(s->relay, &c->key, to_wall(s, at, m->now),
+		s->mark, s->wall / MS) > 0)
+		log_shut("relay-remove", &c->key, m);
+}
+
+static void
+read_shut_all(struct share *s, const struct share_change *c,
+    const struct share_message *m)
+{
+	int64_t at = m->at - (int64_t)c->age_ms;
+
+	if (s->unsaid_all <= at - s->ahead + MS)
+		s->unsaid_all = INT64_MIN;
+	if (at > s->shut_all)
+		s->shut_all = at;
+	if (relay_remote_shut_all(
+		s->relay, to_wall(s, at, m->now), s->mark, s->wall / MS) > 0)
+		log_shut("relay-purge", NULL, m);
+}
+
+void
+share_read(struct share *s, const struct share_message *m)
+{
+	struct slice text = m->text;
+	struct share_change c;
+	int ret;
+
+	refresh(s);
+	s->ahead = m->now - s->mono;
+	while ((ret = share_wire_read(&text, &c)) != 0) {
+		if (ret == -1)
+			continue; /* of a later version, or a stranger's */
+		switch (c.kind) {
+		case SHARE_OPEN:
+			read_open(s, &c, m);
+			break;
+		case SHARE_SHUT:
+			read_shut(s, &c, m);
+			break;
+		case SHARE_SHUT_ALL:
+			read_shut_all(s, &c, m);
+			break;
+		}
+	}
+}
