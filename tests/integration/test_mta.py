@@ -2,12 +2,17 @@
 """The four MTAs side by side on one database: who has logged in relays, for a
 while, and nobody else does; mail for this host passes whatever happens."""
 
+import contextlib
 import signal
+import socket
 
 from addresses import CLIENTS4, CLIENTS6
 from harness import wait_for
-from mtatest import FRONT, FRONT6, MtaTestCase
+from lineclient import Smtp
+from mtatest import FRONT, FRONT6, MtaTestCase, glue
 from pair import Pbs
+from postfix import Postfix
+from test_pbs_daemon import record
 
 TIMEOUT = 4
 
@@ -78,6 +83,58 @@ class SideBySide(MtaTestCase):
         self.pbs.run("expire")
         self.assert_no_relay(four, six, down=True)
         self.assert_local(four, six)
+
+    def test_restart_within_a_session(self):
+        """An MTA keeps its connection, finds it dead and makes a new one."""
+        self.start_all()
+        known = CLIENTS4[0]
+        self.pbs.run("insert", known)
+        with contextlib.ExitStack() as stack:
+            sessions = {
+                way: stack.enter_context(Smtp(FRONT, self.ways[way], known))
+                for way in self.socket_ways()}
+            for when in ("before", "after", "later"):
+                if when == "after":
+                    self.assertEqual(self.pbs.stop(), 0)
+                    self.start(self.pbs)
+                for way, session in sessions.items():
+                    # Sendmail tells of the dead connection, once.
+                    code = "451" if (way, when) == ("sendmail socket",
+                                                    "after") else "250"
+                    self.assertRegex(session.rcpt("someone@example.net"),
+                                     f"^{code} ", f"{way} {when}")
+
+    def test_header_names_the_user(self):
+        """Once in a message, however many its recipients; of who may relay."""
+        self.start_machine()
+        self.start_alone(policy_header="X-POP-User")
+        name = "postfix-policy"
+        self.machine.bind(self.sockets, f"/var/spool/{name}/perdition-pbs")
+        port = self.port("postfix policy")
+        self.start(Postfix(self.machine, port, glue(
+            "postfix", "relay-policy.cf") + glue("postfix", "relay-header.cf"),
+            name))
+        known, stranger = CLIENTS4[:2]
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.pbs.socket))
+            sock.sendall(record(known))
+            wait_for("the login", lambda: self.db.get(known))
+        for source, recipients in ((known, ("a@example.net", "b@example.net")),
+                                   (known, ("postmaster@mx.test",)),
+                                   (stranger, ("postmaster@mx.test",))):
+            with Smtp(FRONT, port, source) as smtp:
+                smtp.expect(b"250", "MAIL FROM:<sender@example.org>")
+                for recipient in recipients:
+                    smtp.expect(b"250", f"RCPT TO:<{recipient}>")
+                smtp.expect(b"354", "DATA")
+                queued = smtp.expect(b"250", "Subject: x\r\n\r\n.")
+            message = self.machine.run(
+                f"postcat -c /etc/{name} -qh {queued.split()[-1].decode()}")
+            found = [line for line in message.stdout.splitlines()
+                     if line.startswith("X-POP-User:")]
+            self.assertEqual(found, [
+                f'X-POP-User: user="bob" address={known}'
+            ] if source == known else [])
 
     def test_perdition_pbs_hangs(self):
         self.start_all()

@@ -77,9 +77,12 @@ def statuses():
         said = run("-f", conf, status=78).stderr
         check(said.count("\n") >= 1 and conf + ":4" in said, said)
         with open(conf, "w", encoding="ascii") as f:
-            f.write("never 192.0.2.1/24\nregex (\nsocket_mode 9\n")
+            f.write("never 192.0.2.1/24\nregex (\nsocket_mode 9\n"
+                    "policy_header X-User:\nmta_user nobody,n0b0dy\n"
+                    "lookup_socket here\n")
         said = run("-f", conf, status=78).stderr
-        for word in ("never", "regex", "socket_mode"):
+        for word in ("never", "regex", "socket_mode", "policy_header",
+                     "n0b0dy", "lookup_socket"):
             check(word in said, "%s: %s" % (word, said))
         for net in ("0.0.0.0/0", "127.0.0.0/8", "192.0.2.0/23", "nowhere"):
             said = run(*none, "--never=192.0.2.7", "--always=" + net,
