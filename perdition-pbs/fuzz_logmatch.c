@@ -4,8 +4,9 @@
  * perdition did not let in.
  *
  * The input is a user name from a failed login, written by perdition's own
- * code behind a syslog head; and it is a line of its own.  Property: a failed
- * login matches never, a good one only for its own client.
+ * code behind a syslog head; a user name in the lines of other servers; a
+ * line of its own; and a file of patterns.  Property: a failed login matches
+ * never, a good one only for its own client.
  */
 #include "config.h"
 
@@ -15,6 +16,7 @@
 #include "common/auth_event.h"
 #include "common/fuzz.h"
 #include "perdition-pbs/logmatch.h"
+#include "perdition-pbs/shape.h"
 
 #include "common/banned.h"
 
@@ -57,6 +59,118 @@ check_login(struct logmatch *m, const uint8_t *data, size_t size, bool ok)
 		abort();
 }
 
+/* What each server writes of a login, around the user's name. */
+static const struct {
+	const char *before, *after;
+} foreign[] = {
+	{ "dovecot: imap-login: Login: user=<",
+	    ">, method=PLAIN, rip=192.0.2.7, lip=198.51.100.1, mpid=1, TLS, "
+	    "session=<sF+SszFtrD5Q8TzB>" },
+	{ "dovecot: imap-login: Login: user=<",
+	    ">, rip=192.0.2.7, lip=198.51.100.1" },
+	{ "imapd: LOGIN, user=",
+	    ", ip=[::ffff:192.0.2.7], port=[1], protocol=IMAP" },
+	{ "pop3d: LOGOUT, user=",
+	    ", ip=[::ffff:192.0.2.7], port=[1], top=0, retr=0, rcvd=6, "
+	    "sent=30, time=0" },
+	{ "cyrus/imap[1]: login: h [192.0.2.7] ",
+	    " plaintext User logged in SESSIONID=<x>" },
+	{ "imapd[1]: Login user=", " host=h [192.0.2.7]" },
+	{ "popper[1]: (v4.0.9) POP login by user \"",
+	    "\" at (h) 192.0.2.7 [pop_log.c:244]" },
+	{ "vpopmail[1]: vchkpw-pop3: (PLAIN) login success ", ":192.0.2.7" },
+	{ "nginx: 2026/11/22 16:04:05 [info] 1#1: *3 client logged in, client: "
+	  "192.0.2.7, server: 0.0.0.0:143, login: \"",
+	    "\", upstream: 198.51.100.1:143" },
+	{ "MSExchangeIMAP4: 2026-11-22T16:04:05Z,2,2,10.0.0.1:993,"
+	  "192.0.2.7:5,",
+	    ",205,48,24,login,x,R=OK," },
+	/* Logins that failed. */
+	{ "imapd: LOGIN FAILED, user=", ", ip=[::ffff:192.0.2.7], port=[1]" },
+	{ "cyrus/imap[1]: badlogin: h [192.0.2.7] plaintext (",
+	    ") [SASL(-13): x]" },
+	{ "popper[1]: ", " at h (192.0.2.7): -ERR [AUTH] x" },
+	{ "vpopmail[1]: vchkpw-pop3: vpopmail user not found ", ":192.0.2.7" },
+	{ "nginx: 2026/11/22 16:04:05 [info] 1#1: *3 client login failed: "
+	  "\"x\" while in http auth state, client: 192.0.2.7, server: "
+	  "0.0.0.0:143, login: \"",
+	    "\"" },
+};
+
+#define FAILED 10 /* from this one of foreign on */
+
+static struct logmatch *
+of_all(void)
+{
+	static const char all[] =
+	    "dovecot\0courier\0cyrus\0uw\0qpopper\0popa3d\0vpopmail\0nginx\0"
+	    "exchange\0";
+	static char text[sizeof(all)];
+	char *names[16], *p = text;
+	struct logmatch_config c = {
+		.patterns = names, .file = "", .regex = ""
+	};
+	struct err err;
+
+	memcpy(text, all, sizeof(all));
+	for (; *p != '\0'; p += strlen(p) + 1)
+		names[c.patterns_n++] = p;
+	return logmatch_create(&c, &err);
+}
+
+static void
+check_foreign(const uint8_t *data, size_t size)
+{
+	static struct logmatch *m; /* for all inputs */
+	static struct logmatch_login login;
+	char line[LOGMATCH_LINE_MAX], why[LOGMATCH_WHY_MAX];
+	const char head[] = "Nov 22 17:04:05 mx ";
+	struct addr client;
+
+	if (m == NULL && (m = of_all()) == NULL)
+		abort();
+	if (addr_parse_ip(SLICE("192.0.2.7"), &client) == -1)
+		abort();
+	size = size > 4096 ? 4096 : size;
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		size_t n = sizeof(head) - 1, b = strlen(foreign[i].before),
+		       a = strlen(foreign[i].after);
+		int ret;
+
+		memcpy(line, head, n);
+		memcpy(line + n, foreign[i].before, b);
+		if (size > 0)
+			memcpy(line + n + b, data, size);
+		memcpy(line + n + b + size, foreign[i].after, a);
+		n += b + size + a;
+		ret =
+		    logmatch_explain(m, slice_make(line, n), NOW, &login, why);
+		if (ret == 1 &&
+		    (i >= FAILED || !addr_same_ip(&login.client, &client) ||
+			login.user_len != size ||
+			memcmp(login.user, data, size) != 0))
+			abort();
+		if (memchr(why, '\0', sizeof(why)) == NULL)
+			abort();
+	}
+	if (size > 0)
+		logmatch_explain(
+		    m, slice_make((const char *)data, size), NOW, &login, why);
+}
+
+/* A shape is refused or not; then it is matched with itself, whatever. */
+static void
+check_shape(struct slice text)
+{
+	struct err err;
+	struct shape *sh = shape_create(text, &err);
+	struct shape_match match;
+
+	if (sh != NULL)
+		shape_match(sh, text, &match);
+	shape_destroy(&sh);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -76,5 +190,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		logmatch_line(
 		    m, slice_make((const char *)data, size), NOW, &login);
 	logmatch_destroy(&m);
+	check_foreign(data, size);
+	check_shape(slice_make((const char *)data, size));
 	return 0;
 }
