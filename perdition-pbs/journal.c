@@ -286,13 +286,15 @@ read_record(const struct journal *j, FILE *f, char record[RECORD_MAX])
 	struct record_head head;
 	size_t n;
 
-	if (fread_unlocked(record, sizeof(head), 1, f) != 1)
+	/* In parentheses: glibc has a macro of this name too, which gcc warns
+	 * of with -fsanitize=undefined. */
+	if ((fread_unlocked)(record, sizeof(head), 1, f) != 1)
 		return 0;
 	memcpy(&head, record, sizeof(head));
 	n = sizeof(head) + head.len;
 	if (n > RECORD_MAX ||
 	    (head.len > 0 &&
-		fread_unlocked(record + sizeof(head), head.len, 1, f) != 1) ||
+		(fread_unlocked)(record + sizeof(head), head.len, 1, f) != 1) ||
 	    checksum(j, record, n) != head.sum)
 		return 0;
 	return n;
