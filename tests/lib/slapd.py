@@ -36,6 +36,9 @@ rootdn "{admin}"
 rootpw "{password}"
 directory {db}
 maxsize 268435456
+# Every search also looks for objectClass=referral: without an index of that,
+# all entries.
+index objectClass eq
 index uid eq
 sizelimit {size}
 access to attrs=mailhost by dn.exact="{reader}" read by {others}
@@ -71,6 +74,8 @@ olcSuffix: {suffix}
 olcRootDN: {admin}
 olcRootPW: {password}
 olcDbDirectory: {db}
+olcDbIndex: objectClass eq
+olcDbIndex: uid eq
 olcAccess: to * by * read
 """
 
