@@ -118,19 +118,25 @@ parse_number(struct slice s, uint64_t max, uint64_t *v)
 	return slice_u64(s, max, v) == -1 ? invalid() : 0;
 }
 
+/* For each login: by hand, since cutting at the dots shows in profiles. */
 static int
 parse_v4(struct slice s, struct addr *a)
 {
 	unsigned char bytes[4];
-	struct slice part;
-	uint64_t v;
+	size_t at = 0;
 
 	for (size_t i = 0; i < 4; i++) {
-		/* A dot behind each but the last. */
-		if (slice_cut(&s, '.', &part) != (i < 3))
+		unsigned int v = 0;
+		size_t first = at;
+
+		while (at < s.n && at - first < 3 && s.p[at] >= '0' &&
+		       s.p[at] <= '9')
+			v = v * 10 + (unsigned int)(s.p[at++] - '0');
+		/* No octal to inet_aton(3); a dot behind each but the last. */
+		if (at == first || v > 255 ||
+		    (at - first > 1 && s.p[first] == '0') ||
+		    (i < 3 ? at == s.n || s.p[at++] != '.' : at != s.n))
 			return invalid();
-		if (parse_number(part, 255, &v) == -1)
-			return -1;
 		bytes[i] = (unsigned char)v;
 	}
 	set_v4(a, bytes);
@@ -301,12 +307,12 @@ addr_write_full(const struct addr *a, char out[ADDR_TEXT_MAX])
 static void
 mask_bits(struct in6_addr *ip, unsigned int prefix)
 {
-	for (unsigned int i = 0; i < 16; i++) {
-		unsigned int keep = prefix > 8 * i ? prefix - 8 * i : 0;
+	unsigned int whole = prefix / 8;
 
-		if (keep < 8)
-			ip->s6_addr[i] &= (uint8_t)(0xff00u >> keep);
-	}
+	if (whole >= sizeof(ip->s6_addr))
+		return;
+	ip->s6_addr[whole] &= (uint8_t)(0xff00u >> prefix % 8);
+	memset(ip->s6_addr + whole + 1, 0, sizeof(ip->s6_addr) - whole - 1);
 }
 
 void
@@ -345,10 +351,11 @@ addr_net_parse(struct slice s, struct addr_net *net)
 bool
 addr_net_has(const struct addr_net *net, const struct addr *a)
 {
-	struct in6_addr masked = a->ip;
+	unsigned int whole = net->prefix / 8, bits = net->prefix % 8;
 
-	if (addr_is_v4(a) && net->prefix < V4_PREFIX)
+	if ((addr_is_v4(a) && net->prefix < V4_PREFIX) ||
+	    memcmp(&a->ip, &net->ip, whole) != 0)
 		return false;
-	mask_bits(&masked, net->prefix);
-	return memcmp(&masked, &net->ip, sizeof(masked)) == 0;
+	return bits == 0 || ((a->ip.s6_addr[whole] ^ net->ip.s6_addr[whole]) &
+				(0xff00u >> bits) & 0xffu) == 0;
 }

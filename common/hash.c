@@ -7,7 +7,9 @@
 
 #include "common/addr.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "common/banned.h"
@@ -35,7 +37,7 @@ rotate(uint64_t x, unsigned int bits)
 	return x << bits | x >> (64 - bits);
 }
 
-static void
+static inline void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
@@ -50,7 +52,7 @@ sip_round(uint64_t v[4])
 	v[2] = rotate(v[2], 32);
 }
 
-static void
+static inline void
 absorb(uint64_t v[4], uint64_t word)
 {
 	v[3] ^= word;
@@ -60,11 +62,15 @@ absorb(uint64_t v[4], uint64_t word)
 }
 
 /* n bytes, at most 8, least significant first. */
-static uint64_t
+static inline uint64_t
 load(const char *p, size_t n)
 {
 	uint64_t word = 0;
 
+	if (n == sizeof(word)) {
+		memcpy(&word, p, n);
+		return le64toh(word);
+	}
 	for (size_t i = 0; i < n; i++)
 		word |= (uint64_t)(unsigned char)p[i] << (8 * i);
 	return word;

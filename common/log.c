@@ -67,6 +67,17 @@ is_plain(char c) /* may stand inside quotes as it is */
 	return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\';
 }
 
+/* How many bytes at the start of s stand for themselves. */
+static size_t
+plain_run(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && is_plain(s.p[n]))
+		n++;
+	return n;
+}
+
 /* One byte as it stands inside quotes; returns how many bytes it takes. */
 static size_t
 escape(char c, char out[4])
@@ -98,14 +109,16 @@ log_quote(struct slice s, char *out, size_t cap)
 	if (cap < 2)
 		goto full;
 	out[n++] = '"';
-	for (size_t i = 0; i < s.n; i++) {
+	for (size_t i = 0; i < s.n;) {
 		char text[4];
-		size_t len = escape(s.p[i], text);
+		size_t run = plain_run(slice_skip(s, i));
+		size_t len = run > 0 ? run : escape(s.p[i], text);
 
 		if (len > cap - n - 1) /* 1: the closing quote */
 			goto full;
-		memcpy(out + n, text, len);
+		memcpy(out + n, run > 0 ? s.p + i : text, len);
 		n += len;
+		i += run > 0 ? run : 1;
 	}
 	out[n++] = '"';
 	return (long)n;
@@ -165,15 +178,18 @@ log_unquote(struct slice in, size_t *used, char *out, size_t cap)
 	rest = slice_skip(in, 1);
 	while (rest.n > 0 && rest.p[0] != '"') {
 		char c;
-		size_t len = unescape(rest, &c);
+		size_t run = plain_run(rest);
+		size_t len = run > 0 ? run : unescape(rest, &c);
+		size_t put = run > 0 ? run : 1;
 
 		if (len == 0)
 			goto malformed;
-		if (n == cap || n == LONG_MAX) {
+		if (put > cap - n || n + put > LONG_MAX) {
 			errno = ENOSPC;
 			return -1;
 		}
-		out[n++] = c;
+		memcpy(out + n, run > 0 ? rest.p : &c, put);
+		n += put;
 		rest = slice_skip(rest, len);
 	}
 	if (rest.n == 0)
