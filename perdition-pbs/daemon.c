@@ -224,6 +224,7 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 		relay_execute(&d->relay, &r->q, wall(), &res);
 		log_request(r, &res);
 		/* The tool's user may look at the file at once. */
+		d->published_at = 0;
 		daemon_flush(d);
 		n = control_reply_ok(&res, d->config.prefix, out);
 	}
@@ -325,6 +326,11 @@ void
 daemon_flush(struct daemon *d)
 {
 	flush_journal(d);
+	/* Much waits to be read: what it tells is published together. */
+	if (sources_behind(d->sources) &&
+	    uv_now(&d->loop) - d->published_at < TICK_MS)
+		return;
+	d->published_at = uv_now(&d->loop);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_flush(d->dbs[i]);
 	if (d->redis != NULL)
@@ -538,7 +544,7 @@ daemon_run(struct pbs_config *config, int argc, char *const argv[])
 			uv_run(&d->loop, UV_RUN_DEFAULT);
 			/* What came before the signal counts, and where the
 			 * log was left. */
-			d->saved_at = 0;
+			d->saved_at = d->published_at = 0;
 			daemon_flush(d);
 		}
 		stop(d);

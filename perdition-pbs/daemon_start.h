@@ -46,6 +46,7 @@ struct daemon {
 	bool wrote_pid;
 	bool journal_failed;  /* and it was said */
 	uint64_t saved_at;    /* ms of the loop: the sources' positions */
+	uint64_t published_at; /* ms of the loop: the databases */
 	int64_t clock_offset; /* wall clock less time since boot, s */
 	int64_t refused_second;
 	unsigned int refused_n;

@@ -86,7 +86,9 @@ lose(struct relay *r, const struct relay_entry *e, enum relay_loss why)
 static bool
 is_full(const struct relay *r, size_t more)
 {
-	return relay_store_count(r->store) + more > r->limits.max_entries &&
+	size_t n = relay_store_count(r->store);
+
+	return n > 0 && n + more > r->limits.max_entries &&
 	       relay_store_next(r->store)->expires != RELAY_FOREVER;
 }
 
@@ -147,15 +149,15 @@ find_open(const struct relay *r, const struct relay_key *k, int64_t now)
 }
 
 static bool
-flooded(struct relay *r, int64_t now)
+flooded(struct relay *r, int64_t when)
 {
-	if (now != r->second) {
-		r->second = now;
-		r->new_n = 0;
-	}
-	if (r->new_n >= r->limits.max_new_per_second)
+	struct relay_second *s = &r->seconds[(uint64_t)when % RELAY_SECONDS];
+
+	if (when != s->second)
+		*s = (struct relay_second){ .second = when };
+	if (s->opened >= r->limits.max_new_per_second)
 		return true;
-	r->new_n++;
+	s->opened++;
 	return false;
 }
 
@@ -209,7 +211,7 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 	if (expires <= now)
 		return RELAY_OLD;
 	e = find_open(r, &keys[0], now);
-	if (e == NULL && flooded(r, now))
+	if (e == NULL && flooded(r, when))
 		return RELAY_FLOOD;
 	handed = is_anothers(r, e, ev->user);
 	verdict = touch_all(r, keys, n, expires, ev->user, now);

@@ -66,6 +66,15 @@ enum relay_loss {           /* why an entry goes, if nobody has asked for it */
 	RELAY_LOST_RULES      /* they have changed */
 };
 
+/* Logins from new addresses, by the second in which they were: what is read
+ * late, all at once, is no flood. */
+#define RELAY_SECONDS 64 /* a login's is that of its number modulo this */
+
+struct relay_second {
+	int64_t second;
+	unsigned int opened;
+};
+
 struct relay {
 	struct relay_store *store; /* owned by the caller, all three */
 	struct journal *journal;   /* NULL: none */
@@ -77,8 +86,7 @@ struct relay {
 	void (*on_lost)(void *arg, const struct relay_entry *,
 	    struct slice user, enum relay_loss);
 	void *on_lost_arg;
-	int64_t second; /* in which new_n were counted */
-	unsigned int new_n;
+	struct relay_second seconds[RELAY_SECONDS];
 };
 
 enum relay_verdict {

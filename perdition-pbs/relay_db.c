@@ -25,6 +25,7 @@
 #define QUEUE_MAX 262144u     /* keys; beyond, a new file is cheaper */
 #define BATCH_MAX 8192u       /* keys under one lock: some 20 ms at worst */
 #define BATCH_MIN 64u         /* where disk is scarce */
+#define ANEW_SHARE 4          /* a change of so large a part is a new file */
 #define AT_ONCE 1000u         /* entries that need no child to be written */
 #define BUILD_SHARE 3         /* times a new file's time until the next */
 #define LAZY_MS 1000          /* how long a longer life may stay unwritten */
@@ -517,6 +518,9 @@ relay_db_flush(struct relay_db *d)
 {
 	if ((d->n == 0 && !d->anew) || d->build != NULL || is_early(d))
 		return;
+	/* As after catching up: batch by batch it would take longer. */
+	if (d->n > BATCH_MAX && d->n > relay_store_count(d->store) / ANEW_SHARE)
+		need_anew(d);
 	/* Full buckets split one by one; better laid out for more at once.
 	 * Records that were only rewritten count too, so that what has been
 	 * changed for long is made anew now and then. */
