@@ -13,6 +13,10 @@
 
 #include "common/banned.h"
 
+/* Seconds.  A longer life may stay unwritten for one or two; who reads the
+ * file and looks at the time must not refuse meanwhile. */
+#define SOON 5
+
 int
 relay_attach(struct relay *r, const struct relay_sink *sink)
 {
@@ -96,16 +100,18 @@ int
 relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
     int64_t now)
 {
+	const struct relay_entry *had = relay_store_find(r->store, &e->key);
+	bool urgent = had == NULL || had->expires - now <= SOON;
 	int ret;
 
-	if (is_full(r, 1) && relay_store_find(r->store, &e->key) == NULL)
+	if (had == NULL)
 		while (is_full(r, 1))
 			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
 	ret = relay_store_touch(r->store, e, user, now);
 	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
 		if (r->journal != NULL && e->expires != RELAY_FOREVER)
 			journal_touch(r->journal, e, user);
-		changed(r, &e->key, ret == RELAY_NEW);
+		changed(r, &e->key, urgent);
 	}
 	return ret;
 }

@@ -39,8 +39,9 @@ struct relay_news {
 
 /* What has to follow the store; the entry itself is to be had from there. */
 struct relay_sink {
-	/* k came, went or lives longer; urgent unless only the last.  Also
-	 * for what may relay always, with expires RELAY_FOREVER. */
+	/* k came, went or lives longer; urgent unless only the last, and
+	 * it would have lived for some seconds more anyway.  Also for what
+	 * may relay always, with expires RELAY_FOREVER. */
 	void (*changed)(void *arg, const struct relay_key *k, bool urgent);
 	void (*all_changed)(void *arg);
 	void *arg;

@@ -444,14 +444,19 @@ START_TEST(logins)
 	/* One from the future counts from now. */
 	ck_assert_int_eq(login(&r, &a, 9000, 1002), RELAY_EXTENDED);
 	ck_assert_int_eq(relay_store_find(r.store, &k)->expires, 1102);
+	/* At the last moment: whoever reads the file must know at once. */
+	ck_assert_int_eq(login(&r, &a, 1096, 1096), RELAY_EXTENDED);
+	ck_assert_uint_eq(seen.urgent, 1);
+	ck_assert_int_eq(login(&r, &a, 1192, 1192), RELAY_EXTENDED);
+	ck_assert_uint_eq(seen.urgent, 2);
 	ck_assert_int_eq(login(&r, &lo, 1002, 1002), RELAY_NEVER);
 	/* Read late: past its time it opens nothing. */
 	a = ip("192.0.2.2");
 	ck_assert_int_eq(login(&r, &a, 900, 1000), RELAY_OLD);
 	ck_assert_int_eq(login(&r, &a, 901, 1000), RELAY_OPENED);
 	ck_assert_uint_eq(relay_expire(&r, 1001, 0), 1);
-	ck_assert_uint_eq(relay_expire(&r, 1101, 0), 0);
-	ck_assert_uint_eq(relay_expire(&r, 1102, 0), 1);
+	ck_assert_uint_eq(relay_expire(&r, 1291, 0), 0);
+	ck_assert_uint_eq(relay_expire(&r, 1292, 0), 1);
 	ck_assert_uint_eq(relay_store_count(r.store), 0);
 	relay_store_destroy(&r.store);
 }
