@@ -138,4 +138,80 @@ class EximGuide(GuideTestCase):
         self.exim.start()
 
 
+class SendmailGuide(GuideTestCase):
+    mta = "sendmail"
+
+    def test_steps(self):
+        self.start_machine("sendmail")
+        sendmail = Sendmail(self.subdir("mail"), "/nowhere.db", self.port)
+        self.machine.bind(sendmail.dir, "/etc/mail")
+        # Debian's alternatives make this link.
+        self.machine.run("ln -sf /usr/libexec/sendmail/sendmail /usr/sbin/")
+        sendmail.argv = [*self.machine.enter, "/usr/sbin/sendmail", "-bD",
+                         "-C", "/etc/mail/sendmail.cf"]
+        plain = self.without_relaying(sendmail.dir / "sendmail.mc")
+        self.start_pair_by_guide()
+        for snippet in ("relay-authorization-map", "relay-authorization",
+                        "relay-authorization-socket"):
+            with self.subTest(snippet):
+                self.write_mc(plain, snippet)
+                self.steps(sendmail, snippet)
+
+    def without_relaying(self, path):
+        """What an administrator may have had before."""
+        return "include(`/usr/share/sendmail/cf/m4/cf.m4')dnl\n" + "".join(
+            line for line in path.read_text().splitlines(True)
+            if "RELAY_AUTHORIZATION" not in line and "include(" not in line)
+
+    def write_mc(self, plain, snippet):
+        """Step 5."""
+        lines = self.guide.block(5).replace("relay-authorization-map", snippet)
+        self.machine.write("/etc/mail/sendmail.mc", plain.replace(
+            "MAILER(", lines + "MAILER(", 1))
+
+    def steps(self, sendmail, snippet):
+        """From 6 on."""
+        self.machine.run(self.guide.block(4).replace("list", "purge"))
+        name = "pbs" if snippet.endswith("map") else "drac"
+        self.machine.run(self.guide.block(6).replace("Kpbs", f"K{name}"))
+        ask = self.guide.block(7).replace("/map pbs", f"/map {name}")
+        self.assertIn(f"{name} ({CLIENT}) no match",
+                      self.machine.run(ask).stdout)
+        self.assertEqual(self.guide.block(8).splitlines()[1:],
+                         ["systemctl restart sendmail"])
+        self.machine.run(self.guide.block(8).splitlines()[0])
+        sendmail.stop()
+        self.start(sendmail)
+        self.assertRegex(self.answer(), "^550 5.7.1 .*Relaying denied")
+        self.log_in()
+        self.assertRegex(self.answer(), "^250 2.1.5 .*Recipient ok")
+        ask = ask.replace(".new", "")
+        self.assertRegex(self.machine.run(ask).stdout,
+                         rf"{name} \({CLIENT}\) returns \d+ \(0\)")
+        self.assertRegex(self.answer(CLIENTS4[0]), "^550 ")
+
+
+class QmailGuide(GuideTestCase):
+    mta = "qmail"
+
+    def test_steps(self):
+        self.start_machine("ucspi-tcp-ipv6")
+        self.start_pair_by_guide()
+        self.type(5)
+        self.type(6)
+        self.assertEqual(self.type(7), "unset\n")
+        name = "RELAY_DB"
+        db = self.machine.read(f"/etc/qmail-smtpd/env/{name}").strip()
+        self.assertIn(db, self.guide.block(6, 1))
+        self.start(Qmail(
+            self.dir / "qmail", "/usr/sbin/perdition-pbs", db, self.port,
+            sanitizer_env(self.reports), prefix=self.machine.enter,
+            run="/etc/qmail-smtpd/run", listen="0"))
+        self.assertRegex(self.answer(), "^550 ")
+        self.log_in()
+        self.assertEqual(self.type(7), "\n")
+        self.assertRegex(self.answer(), "^250 ")
+        self.assertRegex(self.answer(CLIENTS4[0]), "^550 ")
+
+
 del GuideTestCase, PairTestCase

@@ -5,7 +5,7 @@ paths where an administrator finds them.  /etc, /var and /run may be changed
 at will; all of it goes with the test.
 
 Needs root and overlayfs, and a scratch directory that is on a file system
-which overlayfs takes for its upper layer (tmpfs is).
+which overlayfs takes for an upper layer (tmpfs is).
 """
 
 import pathlib
@@ -20,6 +20,7 @@ ACCOUNTS = {
     "postfix": (("postfix", True), ("postdrop", False)),
     "exim": (("Debian-exim", True),),
     "sendmail": (("smmta", True), ("smmsp", True)),
+    "ucspi-tcp-ipv6": (),
 }
 FIRST_ID = 900
 
@@ -27,9 +28,10 @@ FIRST_ID = 900
 # /etc/hosts and its like are mounts of run.py's, which no overlay shows.
 MOUNT = """set -eu
 cd "$1"
-mkdir -p keep etc.up etc.work var.up var.work run
+mkdir -p keep usr.up usr.work etc.up etc.work var.up var.work
 cp /etc/hosts /etc/nsswitch.conf keep
-mount -t overlay overlay -o "lowerdir=$2:/usr" /usr
+mount -t overlay overlay \
+    -o "lowerdir=$2:/usr,upperdir=$1/usr.up,workdir=$1/usr.work" /usr
 mount -t overlay overlay \
     -o "lowerdir=$3,upperdir=$1/etc.up,workdir=$1/etc.work" /etc
 mount -t overlay overlay \

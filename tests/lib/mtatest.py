@@ -33,7 +33,7 @@ class MtaTestCase(PairTestCase):
     def start_machine(self):
         """On it, perdition-pbs will seem to be set up as the guides say."""
         self.machine = self.start(Machine(self.dir / "machine", "postfix",
-                                          "exim"))
+                                          "exim", "ucspi-tcp-ipv6"))
         # Who may ask is found by the names of accounts that it has.
         self.pbs_prefix = self.machine.enter
         self.sockets = self.subdir("sockets", owner=OWNER)
@@ -79,7 +79,8 @@ class MtaTestCase(PairTestCase):
                 f"exim-{way}"))
         self.start(Qmail(self.dir / "qmail", program("perdition-pbs"),
                          self.pbs.db, self.port("qmail setenv"),
-                         sanitizer_env(self.reports)))
+                         sanitizer_env(self.reports),
+                         prefix=self.machine.enter, listen="0"))
 
     def socket_ways(self):
         return [way for way in self.ways
@@ -89,8 +90,7 @@ class MtaTestCase(PairTestCase):
         """{way: the answer to RCPT TO}"""
         host = FRONT6 if ":" in source else FRONT
         return {way: relays(host, self.ways[way], source, recipient)
-                for way in ways or self.ways
-                if host == FRONT or not way.startswith("qmail")}
+                for way in ways or self.ways}
 
     def assert_relay(self, *sources, ways=None):
         for source in sources:

@@ -11,9 +11,11 @@ GLUE = TOP / "mta-glue" / "qmail"
 
 
 class Qmail(Daemon):
-    """setenv: words that begin the command which perdition-pbs provides."""
+    """run: the script, as a Machine may have it; listen: "0" is every
+    address, of IPv6 too if that is what tcpserver was built for."""
 
-    def __init__(self, folder, pbs, db, port, env=None):
+    def __init__(self, folder, pbs, db, port, env=None, prefix=(),
+                 run=GLUE / "run", listen="127.0.0.1"):
         self.dir = pathlib.Path(folder)
         control = self.dir / "qmail" / "control"
         control.mkdir(parents=True)
@@ -23,14 +25,14 @@ class Qmail(Daemon):
         # "echo" takes the message and throws it away, so that there is no
         # need for qmail-queue.
         super().__init__(
-            "tcpserver", [GLUE / "run"], self.dir / "output",
+            "tcpserver", [run], self.dir / "output",
             ready=self._answers, env={
                 "PERDITION_PBS": str(pbs), "RELAY_DB": str(db),
-                "LISTEN": "127.0.0.1", "PORT": str(port),
+                "LISTEN": listen, "PORT": str(port),
                 "SMTPD": "mailfront smtp echo relayclient qmail-validate",
                 "SMTP_USER": "", "LOCAL_NAME": "mx.test",
                 "QMAILHOME": str(self.dir / "qmail"),
-                "SMTPGREETING": "mx.test", **(env or {})})
+                "SMTPGREETING": "mx.test", **(env or {})}, prefix=prefix)
 
     def _answers(self):
         with Smtp("127.0.0.1", self.port, timeout=2) as smtp:

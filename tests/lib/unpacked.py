@@ -15,6 +15,8 @@ PACKAGES = {
     "sendmail": ("sendmail-bin", "sendmail-base", "sendmail-cf"),
     "postfix": ("postfix",),
     "exim": ("exim4-daemon-light", "exim4-base", "exim4-config"),
+    # tcpserver; excludes ucspi-tcp.
+    "ucspi-tcp-ipv6": ("ucspi-tcp-ipv6",),
 }
 
 
