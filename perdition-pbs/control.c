@@ -17,6 +17,7 @@
 
 #include "common/auth_event.h"
 #include "common/log.h"
+#include "perdition-pbs/relay_text.h"
 
 #include "common/banned.h"
 
@@ -29,6 +30,8 @@ static const char *const ops[] = {
 	[RELAY_REMOVE] = "remove",
 	[RELAY_PURGE] = "purge",
 	[RELAY_EXPIRE] = "expire",
+	[RELAY_CHECK] = "check",
+	[RELAY_IMPORT] = "import",
 };
 
 #define OPS (sizeof(ops) / sizeof(ops[0]))
@@ -75,6 +78,44 @@ parse_db(struct slice *line, struct control_request *r)
 	return 0;
 }
 
+static bool
+takes_entries(enum relay_op op)
+{
+	return op == RELAY_CHECK || op == RELAY_IMPORT;
+}
+
+/* "ENTRY ENTRY ...": at least one. */
+static int
+parse_entries(struct slice text, struct control_request *r)
+{
+	char memory[RELAY_USER_MAX];
+	struct relay_entry e;
+	struct slice user;
+
+	r->entries = relay_store_create();
+	if (r->entries == NULL)
+		return -1;
+	r->q.entries = r->entries;
+	for (;;) {
+		if (relay_text_parse(&text, &e, memory, &user) != NULL)
+			return -1;
+		/* Even the dead: it is not the line's business to judge. */
+		if (relay_store_touch(r->entries, &e, user, -1) == -1)
+			return -1;
+		if (text.n == 0)
+			return 0;
+		if (text.p[0] != ' ')
+			return -1;
+		text = slice_skip(text, 1);
+	}
+}
+
+void
+control_clear(struct control_request *r)
+{
+	relay_store_destroy(&r->entries);
+}
+
 int
 control_parse(struct slice line, struct control_request *r)
 {
@@ -98,6 +139,9 @@ control_parse(struct slice line, struct control_request *r)
 			goto bad;
 		r->q.keys = &r->key;
 		r->q.n = 1;
+	} else if (takes_entries(r->q.op)) {
+		if (parse_entries(line, r) == -1)
+			goto bad;
 	} else if (line.n > 0) {
 		goto bad;
 	}
@@ -132,6 +176,36 @@ control_write(enum relay_op op, const char *db, unsigned int timeout,
 full:
 	errno = ENOSPC;
 	return -1;
+}
+
+long
+control_write_entries(enum relay_op op, const char *db,
+    const struct relay_store *entries, size_t *at, char *out, size_t cap)
+{
+	long n = control_write(op, db, 0, NULL, out, cap);
+	size_t first = *at;
+
+	if (n == -1)
+		return -1;
+	n--; /* the newline comes behind the entries */
+	for (; *at < relay_store_count(entries); ++*at) {
+		const struct relay_entry *e = relay_store_at(entries, *at);
+		char text[RELAY_LINE_MAX];
+		long len = relay_text_write(
+		    e, relay_store_user(entries, e), text, sizeof(text));
+
+		if (len == -1 || (size_t)len + 2 > cap - (size_t)n)
+			break;
+		out[n] = ' ';
+		memcpy(out + n + 1, text, (size_t)len);
+		n += 1 + len;
+	}
+	if (*at == first) {
+		errno = ENOSPC;
+		return -1;
+	}
+	out[n] = '\n';
+	return n + 1;
 }
 
 static size_t
@@ -269,6 +343,18 @@ read_answer(int fd, const char *path, struct relay_result *res,
 	return err_set(err, EBADMSG, "%s: %s", path, line);
 }
 
+/* line: n bytes, or -1: it did not fit. */
+static int
+ask_line(int fd, const char *path, const char *line, long n,
+    struct relay_result *res, char prefix[RELAY_PREFIX_MAX], struct err *err)
+{
+	if (n == -1)
+		return err_set(err, ENAMETOOLONG, "%s: request too long", path);
+	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n && errno != EPIPE)
+		return err_set(err, errno, "%s: %s", path, strerror(errno));
+	return read_answer(fd, path, res, prefix, err);
+}
+
 static int
 ask_one(int fd, const char *path, const char *db, const struct relay_request *q,
     const struct relay_key *key, struct relay_result *res,
@@ -277,11 +363,38 @@ ask_one(int fd, const char *path, const char *db, const struct relay_request *q,
 	char line[AUTH_LINE_MAX];
 	long n = control_write(q->op, db, q->timeout, key, line, sizeof(line));
 
-	if (n == -1)
-		return err_set(err, ENAMETOOLONG, "%s: too long", db);
-	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n && errno != EPIPE)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	return read_answer(fd, path, res, prefix, err);
+	return ask_line(fd, path, line, n, res, prefix, err);
+}
+
+static int
+ask_entries(int fd, const char *path, const char *db, enum relay_op op,
+    const struct relay_store *entries, struct relay_result *res,
+    char prefix[RELAY_PREFIX_MAX], struct err *err)
+{
+	char line[AUTH_LINE_MAX];
+	int ret = 1;
+
+	for (size_t at = 0; ret == 1 && at < relay_store_count(entries);) {
+		long n = control_write_entries(
+		    op, db, entries, &at, line, sizeof(line));
+
+		ret = ask_line(fd, path, line, n, res, prefix, err);
+	}
+	return ret;
+}
+
+static int
+ask_import(int fd, const char *path, const char *db,
+    const struct relay_request *q, struct relay_result *res,
+    char prefix[RELAY_PREFIX_MAX], struct err *err)
+{
+	int ret = ask_entries(
+	    fd, path, db, RELAY_CHECK, q->entries, res, prefix, err);
+
+	if (ret == 1 && res->refused == 0 && q->op == RELAY_IMPORT)
+		ret = ask_entries(
+		    fd, path, db, RELAY_IMPORT, q->entries, res, prefix, err);
+	return ret;
 }
 
 int
@@ -294,7 +407,9 @@ control_ask(const char *path, const char *db, const struct relay_request *q,
 	*res = (struct relay_result){ 0 };
 	if (fd < 0)
 		return fd == -1 ? 0 : -1;
-	if (!takes_key(q->op))
+	if (takes_entries(q->op))
+		ret = ask_import(fd, path, db, q, res, prefix, err);
+	else if (!takes_key(q->op))
 		ret = ask_one(fd, path, db, q, NULL, res, prefix, err);
 	else
 		ret = 1;

@@ -8,8 +8,12 @@
  *   perdition-pbs 1 remove "/etc/mail/popauth.db" 0 203.0.113.77
  *   perdition-pbs 1 purge "/etc/mail/popauth.db" 0
  *   perdition-pbs 1 expire "/etc/mail/popauth.db" 0
+ *   perdition-pbs 1 check "/etc/mail/popauth.db" 0 ENTRY...
+ *   perdition-pbs 1 import "/etc/mail/popauth.db" 0 ENTRY...
  *   ok DONE REFUSED "PREFIX" | other | error TEXT
- * "other": the daemon there keeps another database.
+ * "other": the daemon there keeps another database.  ENTRY as in relay_text.h,
+ * as many as fit in AUTH_LINE_MAX; all of them are checked before the first is
+ * imported, so that a rule that forbids one stops the whole.
  */
 #ifndef PERDITION_PBS_CONTROL_H
 #define PERDITION_PBS_CONTROL_H
@@ -26,20 +30,27 @@
 
 bool control_is(struct slice line);
 
-/* A request as read; keys has room for one. */
+/* A request as read, which may have made a store for its entries. */
 struct control_request {
 	struct relay_request q;
 	struct relay_key key;
+	struct relay_store *entries;
 	size_t db_n;
 	char db[CONTROL_DB_MAX];
 };
 
-/* 0, or -1 with errno EBADMSG.  q.keys points into r. */
+/* 0, or -1 with errno EBADMSG or ENOMEM.  q.keys points into r, which has to be
+ * cleared in any case. */
 int control_parse(struct slice line, struct control_request *r);
+void control_clear(struct control_request *r);
 
 /* Length with newline, or -1 (ENOSPC).  key: NULL for purge and expire. */
 long control_write(enum relay_op, const char *db, unsigned int timeout,
     const struct relay_key *key, char *out, size_t cap);
+
+/* Check and import: entries from *at on, as many as fit, and moves *at. */
+long control_write_entries(enum relay_op, const char *db,
+    const struct relay_store *entries, size_t *at, char *out, size_t cap);
 
 /* prefix: what the daemon's keys begin with; a tool may not know. */
 size_t control_reply_ok(const struct relay_result *, const char *prefix,

@@ -197,9 +197,12 @@ log_request(const struct control_request *r, const struct relay_result *res)
 		[RELAY_REMOVE] = "relay-remove",
 		[RELAY_PURGE] = "relay-purge",
 		[RELAY_EXPIRE] = "relay-expire-all",
+		[RELAY_IMPORT] = "relay-import",
 	};
 	char text[RELAY_TEXT_MAX] = "all";
 
+	if (r->q.op == RELAY_CHECK)
+		return;
 	if (r->q.n > 0)
 		relay_key_write(&r->key, text);
 	log_event(LOG_INFO, events[r->q.op], LOG_STR("address", text),
@@ -228,6 +231,8 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 		daemon_flush(d);
 		n = control_reply_ok(&res, d->config.prefix, out);
 	}
+	if (r != NULL)
+		control_clear(r);
 	free(r);
 	return n;
 }

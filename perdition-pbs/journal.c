@@ -28,8 +28,7 @@
 
 #define PENDING_MAX 65536       /* bytes that wait */
 #define GROWN_MIN (1024 * 1024) /* bytes; smaller files are left alone */
-#define READ_BUFFER (256 * 1024)
-#define GROWN_FACTOR 4 /* times what a snapshot would take */
+#define GROWN_FACTOR 4          /* times what a snapshot would take */
 
 static const char magic[16] = "perdition-pbs 1";
 
@@ -137,34 +136,6 @@ open_locked(struct journal *j, bool create, unsigned int wait_ms)
 	return -1;
 }
 
-struct journal *
-journal_open(
-    const char *path, bool create, unsigned int wait_ms, struct err *err)
-{
-	struct journal *j = calloc(1, sizeof(*j));
-
-	if (j == NULL) {
-		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
-		return NULL;
-	}
-	j->fd = -1;
-	j->positions = positions_create();
-	j->path = strdup(path);
-	if (j->positions == NULL || j->path == NULL ||
-	    asprintf(&j->tmp, "%s.new", path) == -1) {
-		j->tmp = NULL;
-		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
-		journal_close(&j);
-		return NULL;
-	}
-	if (open_locked(j, create, wait_ms) == -1) {
-		fail(err, path);
-		j->pending_n = 0;
-		journal_close(&j);
-	}
-	return j;
-}
-
 /* What fits no more is lost from the file: the next flush takes a snapshot. */
 static int
 write_pending(struct journal *j)
@@ -205,6 +176,43 @@ journal_close(struct journal **jp)
 	free(j->tmp);
 	free(j);
 	*jp = NULL;
+}
+
+static struct journal *
+create(const char *path, struct err *err)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+
+	if (j == NULL) {
+		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	j->fd = -1;
+	j->positions = positions_create();
+	j->path = strdup(path);
+	if (j->positions == NULL || j->path == NULL ||
+	    asprintf(&j->tmp, "%s.new", path) == -1) {
+		j->tmp = NULL;
+		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		journal_close(&j);
+	}
+	return j;
+}
+
+struct journal *
+journal_open(
+    const char *path, bool may_create, unsigned int wait_ms, struct err *err)
+{
+	struct journal *j = create(path, err);
+
+	if (j == NULL)
+		return NULL;
+	if (open_locked(j, may_create, wait_ms) == -1) {
+		fail(err, path);
+		j->pending_n = 0;
+		journal_close(&j);
+	}
+	return j;
 }
 
 int
@@ -389,55 +397,91 @@ is_zero(const struct header *h)
 	return memcmp(h, &zero, sizeof(zero)) == 0;
 }
 
+/* From the start.  0, 1: there is nothing, or -1 with err. */
+static int
+read_all(struct journal *j, FILE *f, struct relay_store *s, int64_t now,
+    int64_t limit, off_t *size, struct err *err)
+{
+	struct stat st;
+	struct header h;
+
+	if (fstat(j->fd, &st) == -1 || fseek(f, 0, SEEK_SET) == -1)
+		return fail(err, j->path);
+	*size = st.st_size;
+	memset(&h, 0, sizeof(h));
+	if (fread(&h, sizeof(h), 1, f) != 1 || is_zero(&h))
+		return 1;
+	if (memcmp(h.magic, magic, sizeof(magic)) != 0)
+		return err_set(
+		    err, EINVAL, "%s: not a journal of perdition-pbs", j->path);
+	j->key = h.key;
+	j->size = sizeof(h);
+	if (load_all(j, f, s, now, limit, st.st_size) == -1)
+		return fail(err, j->path);
+	return 0;
+}
+
+/* A stream on the file, or NULL with err. */
+static FILE *
+open_stream(const struct journal *j, struct err *err)
+{
+	int fd = dup(j->fd);
+	FILE *f = fd == -1 ? NULL : fdopen(fd, "r");
+
+	if (f == NULL) {
+		fail(err, j->path);
+		if (fd != -1)
+			close(fd);
+	}
+	return f;
+}
+
 int
 journal_load(struct journal *j, struct relay_store *s, int64_t now,
     int64_t limit, uint64_t *torn, struct err *err)
 {
-	int ret = -1, fd = dup(j->fd);
-	FILE *f = fd == -1 ? NULL : fdopen(fd, "r");
-	struct stat st;
-	struct header h;
+	FILE *f = open_stream(j, err);
+	off_t size = 0;
+	int ret;
 
 	*torn = 0;
-	if (f == NULL || fstat(j->fd, &st) == -1 ||
-	    setvbuf(f, NULL, _IOFBF, READ_BUFFER) != 0 ||
-	    fseek(f, 0, SEEK_SET) == -1) {
-		fail(err, j->path);
-		goto out;
-	}
-	memset(&h, 0, sizeof(h));
-	if (fread(&h, sizeof(h), 1, f) != 1 || is_zero(&h)) {
-		*torn = (uint64_t)st.st_size;
-		if (ftruncate(j->fd, 0) == -1 || write_header(j, j->fd) == -1) {
-			fail(err, j->path);
-			goto out;
-		}
-		ret = 1;
-		goto out;
-	}
-	if (memcmp(h.magic, magic, sizeof(magic)) != 0) {
-		err_set(
-		    err, EINVAL, "%s: not a journal of perdition-pbs", j->path);
-		goto out;
-	}
-	j->key = h.key;
-	j->size = sizeof(h);
-	if (load_all(j, f, s, now, limit, st.st_size) == -1) {
-		fail(err, j->path);
-		goto out;
-	}
-	*torn = (uint64_t)st.st_size - j->size;
-	if (*torn > 0 && ftruncate(j->fd, (off_t)j->size) == -1) {
-		fail(err, j->path);
-		goto out;
-	}
-	ret = 0;
-out:
-	if (f != NULL)
-		fclose(f);
-	else if (fd != -1)
-		close(fd);
+	if (f == NULL)
+		return -1;
+	ret = read_all(j, f, s, now, limit, &size, err);
+	fclose(f);
+	if (ret == -1)
+		return -1;
+	*torn = (uint64_t)size - (ret == 1 ? 0 : j->size);
+	if (ret == 0 && *torn > 0 && ftruncate(j->fd, (off_t)j->size) == -1)
+		return fail(err, j->path);
+	if (ret == 1 &&
+	    (ftruncate(j->fd, 0) == -1 || write_header(j, j->fd) == -1))
+		return fail(err, j->path);
 	return ret;
+}
+
+int
+journal_read(const char *path, struct relay_store *s, int64_t now,
+    int64_t limit, struct err *err)
+{
+	struct journal *j = create(path, err);
+	FILE *f = NULL;
+	off_t size;
+	int ret = -1;
+
+	if (j == NULL)
+		return -1;
+	j->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (j->fd == -1)
+		fail(err, path);
+	else
+		f = open_stream(j, err);
+	if (f != NULL) {
+		ret = read_all(j, f, s, now, limit, &size, err);
+		fclose(f);
+	}
+	journal_close(&j);
+	return ret == -1 ? -1 : 0;
 }
 
 const struct positions *

@@ -48,6 +48,13 @@ int journal_load(struct journal *, struct relay_store *, int64_t now,
     int64_t limit, uint64_t *torn, struct err *);
 
 /*
+ * The same for one who only looks, and takes no lock, while a daemon may be at
+ * work.  0, or -1 with err (ENOENT, EACCES).
+ */
+int journal_read(const char *path, struct relay_store *, int64_t now,
+    int64_t limit, struct err *);
+
+/*
  * How far the sources had been read, as last saved; valid until the next
  * save.  A journal of perdition-pbs 3.0.0 or earlier has one without a name:
  * that of its only log.

@@ -61,6 +61,10 @@ run_mode(struct pbs_config *c, int argc, char *argv[])
 	switch ((enum pbs_mode)c->mode) {
 	case PBS_LIST:
 		return tools_list(c, argc - first, argv + first);
+	case PBS_EXPORT:
+		return tools_export(c, argc - first);
+	case PBS_IMPORT:
+		return tools_import(c, argc - first, argv + first);
 	case PBS_SETENV:
 		return tools_setenv(c, argc - first, argv + first);
 	case PBS_INSERT:

@@ -26,6 +26,8 @@ enum pbs_mode {
 	PBS_REMOVE,
 	PBS_PURGE,
 	PBS_EXPIRE,
+	PBS_EXPORT,
+	PBS_IMPORT,
 	PBS_SETENV
 };
 
@@ -62,6 +64,7 @@ struct pbs_config {
 	bool debug, quiet;
 	char *log_facility;
 	char *config_file;
+	bool json;
 	bool help, version, dump_config;
 	char *test_pattern; /* a file; NULL: not asked for */
 

@@ -253,6 +253,25 @@ relay_insert(
 	return verdict;
 }
 
+enum relay_verdict
+relay_import(struct relay *r, const struct relay_entry *e, struct slice user,
+    int64_t now)
+{
+	enum relay_verdict verdict;
+	int64_t when;
+
+	if (!relay_rule_allows(&r->rule, &e->key))
+		return RELAY_NEVER;
+	if (e->expires <= now)
+		return RELAY_OLD;
+	verdict = touch_all(r, &e->key, 1, e->expires, user, now);
+	relay_limit_user(r, &e->key);
+	/* As if by the login that would have opened for that long. */
+	when = e->expires - r->limits.timeout;
+	tell_if_open(r, &e->key, when < now ? when : now, verdict);
+	return verdict;
+}
+
 bool
 relay_remove(struct relay *r, const struct relay_key *k)
 {

@@ -121,6 +121,11 @@ enum relay_verdict relay_login(
 enum relay_verdict relay_insert(
     struct relay *, const struct relay_key *k, int64_t expires, int64_t now);
 
+/* The same for exactly this entry, and in whose name it was opened.  RELAY_OLD:
+ * it is dead already. */
+enum relay_verdict relay_import(
+    struct relay *, const struct relay_entry *, struct slice user, int64_t now);
+
 /* Whether anything was there to remove. */
 bool relay_remove(struct relay *, const struct relay_key *k);
 size_t relay_purge(struct relay *); /* how many */

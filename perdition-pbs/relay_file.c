@@ -252,11 +252,41 @@ relay_file_read(const char *path, const char *prefix, struct relay_store *store,
 
 /* --- changing ------------------------------------------------------------ */
 
+static void
+import(struct relay *r, const struct relay_request *q, int64_t now,
+    struct relay_result *res)
+{
+	size_t n = relay_store_count(q->entries);
+
+	for (size_t i = 0; i < n; i++)
+		if (!relay_rule_allows(
+			&r->rule, &relay_store_at(q->entries, i)->key))
+			res->refused++;
+	for (size_t i = 0; i < n && q->op == RELAY_IMPORT; i++) {
+		const struct relay_entry *e = relay_store_at(q->entries, i);
+		struct slice user = relay_store_user(q->entries, e);
+
+		if (res->refused > 0)
+			return;
+		switch (relay_import(r, e, user, now)) {
+		case RELAY_NOMEM:
+			res->refused++;
+			break;
+		case RELAY_OLD:
+			break;
+		default:
+			res->done++;
+		}
+	}
+}
+
 void
 relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
     struct relay_result *res)
 {
 	*res = (struct relay_result){ 0 };
+	if (q->op == RELAY_CHECK || q->op == RELAY_IMPORT)
+		import(r, q, now, res);
 	if (q->op == RELAY_PURGE)
 		res->done = relay_purge(r);
 	if (q->op == RELAY_EXPIRE)
@@ -299,7 +329,10 @@ load(const struct relay_file_config *c, const struct relay_request *q,
 	if (relay_file_read(
 		c->names[0], c->prefix, r->store, 0, RELAY_FOREVER, err) == 0)
 		return 0;
-	return q->op == RELAY_INSERT && err->code == ENOENT ? 0 : -1;
+	return (q->op == RELAY_INSERT || q->op == RELAY_IMPORT) &&
+		       err->code == ENOENT
+		   ? 0
+		   : -1;
 }
 
 static void

@@ -41,18 +41,26 @@ int relay_file_read(const char *path, const char *prefix,
 bool relay_file_parse(struct slice key, struct slice value, const char *prefix,
     struct relay_entry *);
 
-enum relay_op { RELAY_INSERT, RELAY_REMOVE, RELAY_PURGE, RELAY_EXPIRE };
+enum relay_op {
+	RELAY_INSERT,
+	RELAY_REMOVE,
+	RELAY_PURGE,
+	RELAY_EXPIRE,
+	RELAY_CHECK, /* whether an import would be refused */
+	RELAY_IMPORT /* all of it, or, if any is refused, nothing */
+};
 
 struct relay_request {
 	enum relay_op op;
 	const struct relay_key *keys; /* insert, remove */
 	size_t n;
-	unsigned int timeout; /* insert: seconds */
+	unsigned int timeout;              /* insert: seconds */
+	const struct relay_store *entries; /* check, import */
 };
 
 struct relay_result {
 	size_t done;    /* entries or addresses that it changed something for */
-	size_t refused; /* insert: never authorised */
+	size_t refused; /* insert, import: never authorised */
 };
 
 /* Carries q out on r; the same for the daemon and for a tool. */

@@ -135,8 +135,8 @@ take(struct relay_names *s, size_t words)
 	}
 	if (at % CHUNK_ITEMS + words > CHUNK_ITEMS)
 		at += CHUNK_ITEMS - at % CHUNK_ITEMS;
-	if (at + words > UINT32_MAX) {
-		errno = ENOMEM;
+	if (at + words > RELAY_NAME_ID_MAX) {
+		errno = ENOSPC;
 		return 0;
 	}
 	if (chunks_reserve(&s->words, at + words) == -1)

@@ -14,6 +14,7 @@
 
 #include "common/slice.h"
 
+#define RELAY_NAME_ID_MAX 0xfffffffu /* 28 bits: a gigabyte of names */
 #define RELAY_USER_MAX 512 /* bytes; as AUTH_USER_MAX; longer ones are cut */
 
 struct relay_names;
@@ -29,8 +30,8 @@ struct relay_name {
 struct relay_names *relay_names_create(void); /* NULL with errno */
 void relay_names_destroy(struct relay_names **);
 
-/* The name's number: found or made.  0 with errno ENOMEM.  Text is not
- * empty. */
+/* The name's number: found or made.  0 with errno ENOMEM, or ENOSPC (the
+ * numbers have run out).  Text is not empty. */
 uint32_t relay_names_add(struct relay_names *, struct slice text);
 void relay_names_remove(struct relay_names *, uint32_t id);
 void relay_names_clear(struct relay_names *);

@@ -19,8 +19,6 @@
 
 #include "common/banned.h"
 
-#define USER_BITS 0xfffffffu /* RELAY_STORE_MAX names fit */
-
 struct slot {
 	struct relay_entry e;
 	uint32_t heap;         /* where in the heap this entry stands */
@@ -228,7 +226,7 @@ user_join(struct relay_store *s, uint32_t id, uint32_t user_id)
 	}
 	user->first = id;
 	user->addresses += is_address(slot) ? 1 : 0;
-	slot->e.user = user_id & USER_BITS;
+	slot->e.user = user_id & RELAY_NAME_ID_MAX;
 }
 
 /* 0, or -1 with errno ENOMEM: id is as it was. */
@@ -239,8 +237,13 @@ user_change(struct relay_store *s, uint32_t id, struct slice user)
 
 	if (user.n > 0)
 		user_id = relay_names_add(s->names, user);
-	if (user_id == 0)
-		return user.n == 0 ? 0 : -1;
+	if (user_id == 0) {
+		if (user.n > 0 && errno != ENOSPC)
+			return -1;
+		/* Nobody is shut out because others have used up the names. */
+		user_leave(s, id);
+		return 0;
+	}
 	if (relay_names_get(s->names, user_id)->first == id)
 		return 0;
 	user_leave(s, id);

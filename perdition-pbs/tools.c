@@ -20,11 +20,10 @@
 #include "perdition-pbs/dbfile.h"
 #include "perdition-pbs/relay_file.h"
 #include "perdition-pbs/setenv.h"
+#include "perdition-pbs/tools_private.h"
 
 #include "common/banned.h"
 
-#define PROGRAM "perdition-pbs"
-#define EXIT_NOT_THERE 1
 #define EXIT_TRY_LATER 111
 #define PUBLISH_MS 5000
 
@@ -48,8 +47,8 @@ status_of(const struct err *err)
 	}
 }
 
-static int
-fail(const struct err *err)
+int
+tools_fail(const struct err *err)
 {
 	fprintf(stderr, PROGRAM ": %s\n", err->msg);
 	return status_of(err);
@@ -65,9 +64,8 @@ parse_key(const struct pbs_config *c, struct slice word, struct relay_key *k)
 	return relay_key_parse(word, "POP:", k);
 }
 
-/* The words as keys, malloc'ed; NULL when one is none, and it was said. */
-static struct relay_key *
-parse_keys(const struct pbs_config *c, int argc, char *const args[])
+struct relay_key *
+tools_parse_keys(const struct pbs_config *c, int argc, char *const args[])
 {
 	struct relay_key *keys = calloc((size_t)argc + 1, sizeof(*keys));
 	bool bad = keys == NULL;
@@ -84,101 +82,6 @@ parse_keys(const struct pbs_config *c, int argc, char *const args[])
 		return keys;
 	free(keys);
 	return NULL;
-}
-
-/* --- list ---------------------------------------------------------------- */
-
-static int
-by_expiry(const void *va, const void *vb)
-{
-	const struct relay_entry *a = va, *b = vb;
-
-	if (a->expires != b->expires)
-		return a->expires < b->expires ? -1 : 1;
-	return memcmp(&a->key, &b->key, sizeof(a->key));
-}
-
-static void
-print_entry(const struct relay_entry *e, int64_t now)
-{
-	char text[RELAY_TEXT_MAX], date[40] = "?";
-	time_t t = (time_t)e->expires;
-	struct tm tm;
-
-	relay_key_write(&e->key, text);
-	if (gmtime_r(&t, &tm) != NULL)
-		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("%s %" PRId64 " %s %" PRId64 "\n", text, e->expires, date,
-	    e->expires - now);
-}
-
-/* The address itself, or a network that it lies in. */
-static bool
-concerns(const struct relay_entry *e, const struct relay_key *k)
-{
-	struct addr_net net = { .ip = e->key.ip, .prefix = e->key.prefix };
-	struct addr a = { .ip = k->ip };
-
-	return e->key.prefix <= k->prefix && addr_net_has(&net, &a);
-}
-
-static bool
-is_wanted(const struct relay_entry *e, const struct relay_key *keys, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (concerns(e, &keys[i]))
-			return true;
-	return n == 0;
-}
-
-static int
-list(const struct pbs_config *c, const struct relay_key *keys, size_t n,
-    struct relay_store *s)
-{
-	int64_t now = time(NULL);
-	struct relay_entry *all;
-	size_t count, shown = 0;
-	struct err err = { 0 };
-
-	if (relay_file_read(
-		c->db_path, c->prefix, s, now, RELAY_FOREVER, &err) == -1)
-		return fail(&err);
-	count = relay_store_count(s);
-	all = calloc(count + 1, sizeof(*all));
-	if (all == NULL)
-		return EX_OSERR;
-	for (size_t i = 0; i < count; i++)
-		all[i] = *relay_store_at(s, i);
-	qsort(all, count, sizeof(*all), by_expiry);
-	for (size_t i = 0; i < count; i++) {
-		if (is_wanted(&all[i], keys, n)) {
-			print_entry(&all[i], now);
-			shown++;
-		}
-	}
-	free(all);
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		perror(PROGRAM ": standard output");
-		return EX_IOERR;
-	}
-	return n > 0 && shown == 0 ? EXIT_NOT_THERE : 0;
-}
-
-int
-tools_list(const struct pbs_config *c, int argc, char *const args[])
-{
-	struct relay_key *keys = parse_keys(c, argc, args);
-	struct relay_store *s;
-	int status = EX_OSERR;
-
-	if (keys == NULL)
-		return EX_USAGE;
-	s = relay_store_create();
-	if (s != NULL)
-		status = list(c, keys, (size_t)argc, s);
-	relay_store_destroy(&s);
-	free(keys);
-	return status;
 }
 
 /* --- insert, remove, purge, expire --------------------------------------- */
@@ -257,8 +160,8 @@ by_hand(const struct pbs_config *c, const struct relay_request *q,
 	return relay_file_change(&fc, q, time(NULL), res, err);
 }
 
-static int
-change(const struct pbs_config *c, const struct relay_request *q)
+int
+tools_carry_out(const struct pbs_config *c, const struct relay_request *q)
 {
 	char prefix[RELAY_PREFIX_MAX] = ""; /* the daemon's */
 	struct relay_result res = { 0 };
@@ -270,7 +173,7 @@ change(const struct pbs_config *c, const struct relay_request *q)
 	else if (ret == 1 && res.refused == 0 && q->n > 0)
 		ret = await_published(c, q, prefix, &err);
 	if (ret == -1)
-		return fail(&err);
+		return tools_fail(&err);
 	if (res.refused > 0) {
 		fprintf(stderr,
 		    PROGRAM ": %zu refused: loopback, a network of option "
@@ -302,11 +205,11 @@ tools_change(const struct pbs_config *c, int argc, char *const args[])
 		    with_keys ? "which address?" : "takes no addresses");
 		return EX_USAGE;
 	}
-	keys = parse_keys(c, argc, args);
+	keys = tools_parse_keys(c, argc, args);
 	if (keys == NULL)
 		return EX_USAGE;
 	q.keys = keys;
-	status = change(c, &q);
+	status = tools_carry_out(c, &q);
 	free(keys);
 	return status;
 }

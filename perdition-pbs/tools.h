@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tools - list, insert, remove, purge, expire and setenv: short programs that
- * know no event loop.
+ * tools - list, insert, remove, purge, expire, export, import and setenv: short
+ * programs that know no event loop.
  */
 #ifndef PERDITION_PBS_TOOLS_H
 #define PERDITION_PBS_TOOLS_H
@@ -13,9 +13,19 @@
  * with what went wrong said on standard error.
  */
 
-/* One line an entry, by expiry: ADDRESS EXPIRES (date) SECONDS-LEFT.  With
- * args only what concerns those addresses; status 1 when there is nothing. */
+/* One line an entry, by expiry: ADDRESS EXPIRES (date) SECONDS-LEFT and, where
+ * it is known, "USER"; or JSON, see relay_text.h.  With args only what concerns
+ * those addresses; status 1 when there is nothing. */
 int tools_list(const struct pbs_config *, int argc, char *const args[]);
+
+/* The same in the form of relay_text.h, by expiry, and without what may relay
+ * always. */
+int tools_export(const struct pbs_config *, int argc);
+
+/* Of a file, or of standard input, in the same form; empty lines and those that
+ * begin with # are left out.  A line that is wrong, or an entry that the rules
+ * forbid, and nothing is imported. */
+int tools_import(const struct pbs_config *, int argc, char *const args[]);
 
 /* insert, remove, purge, expire: through the daemon when one keeps this
  * database, else on the file. */

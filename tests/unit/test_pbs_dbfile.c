@@ -148,7 +148,7 @@ tool(enum relay_op op, const char *address, int64_t now,
 		.rule = { .v4_mask = 32, .v6_mask = 64 },
 		.limits = { 100, 1000, 1000 } };
 	struct relay_entry e;
-	struct relay_request q = { op, NULL, 0, 50 };
+	struct relay_request q = { .op = op, .timeout = 50 };
 	int ret;
 
 	if (address != NULL) {

@@ -4,16 +4,18 @@
 file, --dump_config and the program itself: they must agree, and what is kept
 in the tree must not be stale.  And what ends it at once, with which status."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 
 SRC = os.environ.get("srcdir", os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.join(SRC, "..", "..")
 PROGRAM = os.path.abspath("../../perdition-pbs/perdition-pbs")
-COMMAND_ONLY = {"help", "version", "config_file", "dump_config",
+COMMAND_ONLY = {"help", "version", "config_file", "dump_config", "json",
                 "test_pattern"}
 failures = 0
 
@@ -112,6 +114,37 @@ def statuses():
         run(*own, "--mode", "list", "192.0.2.2", status=1)
         run(*own, "--mode", "remove", "192.0.2.1")
         run(*own, "--mode", "remove", "192.0.2.1", status=1)
+        text = run(*own, "--mode", "export").stdout
+        lines = text.splitlines()
+        check(len(lines) == 2 and all(line.endswith(' ""') for line in lines),
+              "export: " + text)
+        run(*own, "--mode", "export", "192.0.2.1", status=64)
+        run(*own, "--mode", "import", "a", "b", status=64)
+        run(*own, "--mode", "import", os.path.join(d, "none"), status=66)
+        file = os.path.join(d, "import")
+        expires = int(time.time()) + 100
+        good = "# %s\n\n192.0.2.9 %d \"b\\x00\\\"b\"\n"
+        good = good % ("a comment", expires)
+        for bad, where in ((good + "192.0.2.8 1\n", ":4: no user"),
+                           ("192.0.2.1 9999999999 \"\"\n" + good, ":1: exp"),
+                           (good[:-1], ":3: no newline")):
+            with open(file, "w", encoding="ascii") as f:
+                f.write(bad)
+            said = run(*own, "--mode", "import", file, status=65).stderr
+            check(file + where in said, said)
+        with open(file, "w", encoding="ascii") as f:
+            f.write(good + "127.0.0.1 %d \"\"\n" % expires)
+        run(*own, "--mode", "import", file, status=77)
+        check(run(*own, "--mode", "export").stdout == text, "partly imported")
+        with open(file, "w", encoding="ascii") as f:
+            f.write(good)
+        run(*own, "--mode", "import", file)
+        # Without a journal there is nowhere to keep names.
+        check("192.0.2.9 %d \"\"" % expires in
+              run(*own, "--mode", "export").stdout, "import and export")
+        objects = run(*own, "--mode", "list", "--json").stdout.splitlines()
+        check([json.loads(o)["expires"] for o in objects][0] == expires and
+              len(objects) == 3, "list --json: %s" % objects)
         run(*own, "--mode", "purge")
         check(run(*own, "--mode", "list").stdout == "", "purge")
         with open(db, "w", encoding="ascii") as f:

@@ -713,7 +713,9 @@ START_TEST(requests)
 	struct seen seen;
 	struct relay r = make(&seen);
 	struct relay_key k[] = { key("2001:db8::1"), key("127.0.0.1") };
-	struct relay_request q = { RELAY_INSERT, k, 2, 50 };
+	struct relay_request q = {
+		.op = RELAY_INSERT, .keys = k, .n = 2, .timeout = 50
+	};
 	struct relay_result res;
 
 	relay_execute(&r, &q, 1000, &res);
