@@ -227,7 +227,9 @@ static const struct option_def defs[] = {
 	    .offset = FIELD(check_config), .group = G_GENERAL,
 	    .flags = OPTION_COMMAND,
 	    .help = "Check the configuration and end, with status 0 when it is "
-		"good and 78 when it is not." },
+		"good, or else as a start would end: 78 mostly, 66 when a "
+		"file is not there. TLS files are read and maps are opened; "
+		"a database that is down is no error." },
 	{ .name = "route", .type = &option_string, .offset = FIELD(route),
 	    .dflt = "", .arg = "USER", .group = G_GENERAL,
 	    .flags = OPTION_COMMAND,

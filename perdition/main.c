@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "common/generate.h"
 #include "common/log.h"
 #include "perdition/config.h"
+#include "perdition/maps.h"
 #include "perdition/master.h"
 #include "perdition/role.h"
 #include "perdition/route.h"
@@ -118,6 +120,51 @@ check_files(const struct config *c)
 	return status;
 }
 
+/* An open that waits is not a module's to do, but a file can be anywhere. */
+static void
+maps_take_too_long(int number)
+{
+	static const char text[] =
+	    "perdition: a map does not open within map_timeout\n";
+
+	(void)number;
+	/* Whether that can be written or not. */
+	_exit(write(STDERR_FILENO, text, sizeof(text) - 1) == -1 ? EX_IOERR
+								 : EX_TEMPFAIL);
+}
+
+/* Those that look users up, as whom the lookup process is.  No question is
+ * asked: a database that is down is no fault of the configuration. */
+static int
+check_maps(const struct config *c)
+{
+	struct maps *maps = NULL;
+	uint64_t replies = 0;
+	struct err err;
+	int ret;
+
+	signal(SIGALRM, maps_take_too_long);
+	alarm(c->map_timeout == 0 ? 1 : c->map_timeout);
+	ret = role_drop(ROLE_LOOKUP, c, &err);
+	if (ret == 0)
+		ret = maps_open(&maps, c, -1, NULL, &replies, &err);
+	alarm(0);
+	maps_close(&maps);
+	if (ret == 0)
+		return 0;
+	tell(err.msg);
+	return role_exit_status(&err);
+}
+
+static int
+check(const struct config *c)
+{
+	int status = check_files(c);
+	int maps = check_maps(c); /* all that is wrong, at once */
+
+	return status != 0 ? status : maps;
+}
+
 static int
 run(struct config *c, int argc, char *argv[])
 {
@@ -131,7 +178,7 @@ run(struct config *c, int argc, char *argv[])
 		return written(
 		    option_write_dump(&config_options, c, true, stdout));
 	if (c->check_config)
-		return check_files(c);
+		return check(c);
 	if (c->route[0] != '\0') {
 		int status = route_show(c, stdout);
 

@@ -27,6 +27,8 @@ script_open(struct popmap **map, const char *options, const char *sysconfdir,
 		    err->msg, sizeof(err->msg), "bad options, %s", sysconfdir);
 		return -1;
 	}
+	if (strcmp(options, "hang") == 0)
+		pause();
 	*map = calloc(1, sizeof(**map));
 	if (*map == NULL)
 		return -1;

@@ -164,15 +164,15 @@ class Statuses(Case):
 
     def test_command_line(self):
         for status, text, args in [
-                (0, "", ["--check_config", "-f", "", "-P", "POP3"]),
+                (0, "", ["--check_config", "-f", "", "-P", "POP3", "-M", ""]),
                 (64, 'unknown option "bogus"', ["--bogus"]),
                 (64, "perdition takes only options", ["x"]),
                 (64, "timeout", ["--timeout", "abc"]),
-                (66, "ssl_cert_file", ["-f", "", "-P", "IMAP4S", "--check_config",
+                (66, "ssl_cert_file", ["-f", "", "-M", "", "-P", "IMAP4S", "--check_config",
                                        "--ssl_cert_file", "/nonexistent"]),
                 (66, "ssl_ca_file: /nonexistent: No such file",
-                 ["-f", "", "--check_config", "--ssl_ca_file", "/nonexistent"]),
-                (0, "", ["-f", "", "--ssl_mode", "none", "--check_config"]),
+                 ["-f", "", "-M", "", "--check_config", "--ssl_ca_file", "/nonexistent"]),
+                (0, "", ["-f", "", "-M", "", "--ssl_mode", "none", "--check_config"]),
                 (78, "PAM is not part", ["-f", "", "-a"]),
                 (78, "ManageSieve is not", ["-f", "", "-P", "managesieve"]),
                 (78, "not a protocol", ["-f", "", "-P", "gopher"]),
@@ -257,6 +257,36 @@ class Statuses(Case):
                              err)
             self.assertEqual(os.path.getsize(lives), 95)
             self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_check_of_maps(self):
+        modules = os.path.abspath("../../perdition/modules/.libs")
+        rules = os.path.join(self.dir, "rules")
+        with open(rules, "w", encoding="ascii") as f:
+            f.write("^a$ 192.0.2.1\n")
+        bad = os.path.join(self.dir, "bad")
+        with open(bad, "w", encoding="ascii") as f:
+            f.write("^a$ 192.0.2.1\n(b 192.0.2.1\n")
+        for status, text, library, options in [
+                (0, "", "regex", rules),
+                (78, "bad:2: ", "regex", bad),
+                (66, "/nonexistent", "regex", "/nonexistent"),
+                (66, "nomap", "nomap", ""),
+                (78, "bad options", MODULES + "/popmap_script.so", "bad"),
+                (0, "", MODULES + "/popmap_script.so", "good"),
+        ]:
+            with self.subTest(library=library, options=options):
+                self.write_conf("module_dir " + modules)
+                self.write_map(library, options)
+                got, err = self.run_it("-f", self.conf, "--check_config")
+                self.assertEqual(got, status, err)
+                self.assertIn(text, err)
+
+    def test_check_is_bounded(self):
+        self.write_conf("map_timeout 1")
+        self.write_map(MODULES + "/popmap_script.so", "hang")
+        got, err = self.run_it("-f", self.conf, "--check_config")
+        self.assertEqual(got, 75, err)
+        self.assertIn("map_timeout", err)
 
     def test_log_cannot_be_opened(self):
         self.write_conf("no_daemon")
