@@ -107,6 +107,16 @@ by_daemon(const struct pbs_config *c, const struct relay_request *q,
 	return ret;
 }
 
+/* Of what may relay always, which no tool removes. */
+static bool
+is_forever(struct slice value)
+{
+	uint64_t expires;
+
+	return slice_u64(value, UINT64_MAX, &expires) == 0 &&
+	       expires == (uint64_t)RELAY_FOREVER;
+}
+
 /*
  * The daemon has it in memory at once, and in the file when no reader holds
  * that: whoever calls a tool may go on to ask an MTA, so the file is waited
@@ -124,10 +134,12 @@ is_published(const struct pbs_config *c, const struct relay_request *q,
 		struct relay_spellings s;
 		char value[DBFILE_VALUE_MAX];
 		size_t n;
+		int found;
 
 		relay_key_spell(&q->keys[i], prefix, &s);
-		all = dbfile_get(r, slice_str(s.text[0]), value, &n, &err) ==
-		      (q->op == RELAY_INSERT ? 1 : 0);
+		found = dbfile_get(r, slice_str(s.text[0]), value, &n, &err);
+		all = found == (q->op == RELAY_INSERT ? 1 : 0) ||
+		      (found == 1 && is_forever(slice_make(value, n)));
 	}
 	dbfile_read_close(&r);
 	return all;
