@@ -58,7 +58,7 @@ def found(text, patterns):
 
 
 def main():
-    files = sorted(CORPUS.glob("*/*.log"))
+    files = sorted(CORPUS.glob("*/*.lines"))
     if len(files) < 5:
         fail("only %d files in %s" % (len(files), CORPUS))
     for path in files:
