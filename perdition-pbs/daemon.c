@@ -171,6 +171,15 @@ daemon_on_line(void *arg, struct slice line)
 		log_event(LOG_DEBUG, "log-malformed", LOG_SLICE("line", line));
 }
 
+/* Who feeds it is to learn that, and to start both anew. */
+void
+daemon_on_end(void *arg)
+{
+	struct daemon *d = arg;
+
+	uv_stop(&d->loop);
+}
+
 void
 daemon_on_event(void *arg, const struct auth_event *ev)
 {
@@ -384,6 +393,10 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	note_list("db_file", &c->db_names, &fresh->db_names);
 	note_restart("prefix", c->prefix, fresh->prefix);
 	note_list("log_file", &c->log_file, &fresh->log_file);
+	note_list("journal_match", &c->journal_match, &fresh->journal_match);
+	note_restart("journal_dir", c->journal_dir, fresh->journal_dir);
+	if (c->journal != fresh->journal)
+		note_restart("journal", "", "changed");
 	note_restart("socket", c->socket, fresh->socket);
 	note_restart("policy_socket", c->policy_socket, fresh->policy_socket);
 	note_restart(

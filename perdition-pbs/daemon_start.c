@@ -83,8 +83,9 @@ open_log(struct daemon *d)
 		log_event(LOG_WARNING, "log-owner",
 		    LOG_STR("file", d->config.log_facility),
 		    LOG_STR("error", strerror(errno)));
-	d->sources = sources_create(&d->config, daemon_on_line, d, &err);
-	return d->sources == NULL ? fail(&err, EX_OSERR) : 0;
+	d->sources =
+	    sources_create(&d->config, daemon_on_line, daemon_on_end, d, &err);
+	return d->sources == NULL ? fail(&err, EX_NOINPUT) : 0;
 }
 
 /* --- state --------------------------------------------------------------- */
@@ -457,10 +458,12 @@ daemon_ready(struct daemon *d)
 void
 daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 {
-	struct option_list logs = a->log_file;
+	struct option_list logs = a->log_file, matches = a->journal_match;
 
 	a->log_file = b->log_file;
 	b->log_file = logs;
+	a->journal_match = b->journal_match;
+	b->journal_match = matches;
 #define SWAP(field)                                                            \
 	do {                                                                   \
 		__typeof__(a->field) was = a->field;                           \
@@ -487,6 +490,7 @@ daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 	SWAP(redis_tls_key_file);
 	SWAP(redis_tls_name);
 	SWAP(state_dir);
+	SWAP(journal_dir);
 	SWAP(log_facility);
 	SWAP(pid_file);
 	SWAP(user);

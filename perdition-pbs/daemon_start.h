@@ -44,10 +44,10 @@ struct daemon {
 
 	int ready_fd; /* to the parent that waits; -1: none */
 	bool wrote_pid;
-	bool journal_failed;  /* and it was said */
-	uint64_t saved_at;    /* ms of the loop: the sources' positions */
+	bool journal_failed;   /* and it was said */
+	uint64_t saved_at;     /* ms of the loop: the sources' positions */
 	uint64_t published_at; /* ms of the loop: the databases */
-	int64_t clock_offset; /* wall clock less time since boot, s */
+	int64_t clock_offset;  /* wall clock less time since boot, s */
 	int64_t refused_second;
 	unsigned int refused_n;
 };
@@ -66,6 +66,7 @@ void daemon_swap_paths(struct pbs_config *, struct pbs_config *);
 
 /* daemon.c: what the sources call. */
 void daemon_on_line(void *arg, struct slice line);
+void daemon_on_end(void *arg); /* of standard input */
 void daemon_on_event(void *arg, const struct auth_event *);
 int64_t daemon_now(void *arg); /* the wall clock, its steps heeded */
 size_t daemon_on_control(

@@ -327,8 +327,29 @@ check_log_files(struct check *k)
 {
 	const struct option_list *logs = &k->c->log_file;
 
-	for (size_t i = 0; i < logs->n; i++)
-		check_absolute_nth(k, "log_file", i, logs->v[i], true);
+	for (size_t i = 0; i < logs->n; i++) {
+		if (strcmp(logs->v[i], "-") == 0) /* it is not there behind */
+			k->c->no_daemon = true;
+		else
+			check_absolute_nth(k, "log_file", i, logs->v[i], true);
+	}
+}
+
+/* As sd_journal_add_match(3) has them. */
+static void
+check_journal_matches(struct check *k)
+{
+	const struct option_list *m = &k->c->journal_match;
+
+	for (size_t i = 0; i < m->n; i++) {
+		size_t n =
+		    strspn(m->v[i], "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+		if (n == 0 || m->v[i][n] != '=')
+			complain_nth(k, "journal_match", i, m->v[i],
+			    "expected FIELD=VALUE, such as "
+			    "_SYSTEMD_UNIT=perdition.service");
+	}
 }
 
 /* --- names that follow from db_file -------------------------------------- */
@@ -491,6 +512,7 @@ finish(struct pbs_config *c, const struct option_state *state,
 	check_ids(&k);
 	check_db_files(&k);
 	check_log_files(&k);
+	check_journal_matches(&k);
 	check_absolute(&k, "pattern_file", c->pattern_file, true);
 	check_absolute(&k, "socket", c->socket, true);
 	check_absolute(&k, "policy_socket", c->policy_socket, true);

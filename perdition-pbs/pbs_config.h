@@ -42,7 +42,9 @@ struct pbs_config {
 	unsigned int db_changes_per_second;
 	unsigned int timeout;      /* s */
 	unsigned int timeout_from; /* enum pbs_timeout_from */
-	struct option_list log_file, pattern;
+	struct option_list log_file, journal_match, pattern;
+	bool journal;
+	char *journal_dir;
 	char *pattern_file, *regex;
 	char *socket, *socket_user, *socket_mode;
 	char *policy_socket, *policy_header, *socketmap_socket, *lookup_socket;

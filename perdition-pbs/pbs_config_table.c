@@ -136,7 +136,35 @@ static const struct option_def defs[] = {
 		    "taken for rotated and left out. At most 256 files. "
 		    "Whoever can write to the system's log can forge logins "
 		    "there: prefer socket where other users have accounts. "
-		    "Empty: no log." },
+		    "With - standard input is read, in the foreground and to "
+		    "its end, which ends the daemon, so that who feeds it "
+		    "learns of that. Empty: no log." },
+	{ .name = "journal",
+	    .type = &option_bool,
+	    .offset = FIELD(journal),
+	    .group = G_SOURCE,
+	    .help = "Learn of logins from the systemd journal, beside "
+		    "log_file (which should be empty where both have the same "
+		    "lines). Any user can write what looks like a server's "
+		    "line there: say with journal_match whose lines count." },
+	{ .name = "journal_match",
+	    .type = &option_strings,
+	    .offset = FIELD(journal_match),
+	    .arg = "FIELD=VALUE",
+	    .group = G_SOURCE,
+	    .help = "Take only entries of the journal with this value, such "
+		    "as _SYSTEMD_UNIT=perdition.service; of several for one "
+		    "field any will do, and of each field there has to be "
+		    "one. The sender can choose SYSLOG_IDENTIFIER and other "
+		    "fields that do not begin with _." },
+	{ .name = "journal_dir",
+	    .type = &option_path,
+	    .offset = FIELD(journal_dir),
+	    .dflt = "",
+	    .group = G_SOURCE,
+	    .help = "Read the journal files in this directory, such as "
+		    "/var/log/journal/remote, where other hosts' are "
+		    "collected. Empty: this host's own." },
 	{ .name = "pattern",
 	    .type = &option_strings,
 	    .offset = FIELD(pattern),

@@ -165,10 +165,9 @@ start_over(struct tail_file *f)
 	f->skipping = false;
 }
 
-/* from: the bytes before that hold no newline. */
-static void
-hand_out(struct tail_file *f, struct tail_buffer *b, size_t from, tail_line *fn,
-    void *arg)
+size_t
+tail_split(const struct tail_buffer *b, size_t from, bool *skipping,
+    tail_line *fn, void *arg)
 {
 	const char *begin = b->bytes, *end = b->bytes + b->have, *nl;
 
@@ -176,16 +175,16 @@ hand_out(struct tail_file *f, struct tail_buffer *b, size_t from, tail_line *fn,
 	     (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = begin) {
 		size_t n = (size_t)(nl - begin);
 
-		if (!f->skipping && n <= TAIL_LINE_MAX &&
+		if (!*skipping && n <= TAIL_LINE_MAX &&
 		    memchr(begin, '\0', n) == NULL)
 			fn(arg, slice_make(begin, n));
-		f->skipping = false;
+		*skipping = false;
 		begin = nl + 1;
 	}
 	/* Too long already: from here to its end it is left out. */
 	if (end - begin > TAIL_LINE_MAX)
-		f->skipping = true;
-	consume(f, b, f->skipping ? b->have : (size_t)(begin - b->bytes));
+		*skipping = true;
+	return *skipping ? b->have : (size_t)(begin - b->bytes);
 }
 
 /* The file may have been truncated, and may have grown again since. */
@@ -224,7 +223,7 @@ tail_file_read(struct tail_file *f, struct tail_buffer *b, size_t *budget,
 			return 0;
 		b->have += (size_t)n;
 		*budget -= (size_t)n;
-		hand_out(f, b, had, fn, arg);
+		consume(f, b, tail_split(b, had, &f->skipping, fn, arg));
 	}
 	return 1;
 }

@@ -46,6 +46,14 @@ struct tail_buffer {
 
 typedef void tail_line(void *arg, struct slice line); /* without newline */
 
+/*
+ * Hands out the lines in b; from: no newline is before that byte.  *skipping:
+ * b begins inside a line that is left out, and is set for its next bytes.
+ * Returns how many bytes have been dealt with, for the caller to remove.
+ */
+size_t tail_split(const struct tail_buffer *b, size_t from, bool *skipping,
+    tail_line *fn, void *arg);
+
 /* Starts at the first byte.  NULL with err (ENOENT, EACCES, EINVAL: no
  * regular file ...). */
 struct tail_file *tail_file_open(const char *path, struct err *);

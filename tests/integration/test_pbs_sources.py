@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where perdition-pbs learns of logins: several logs, each read from where it
-was left, whatever happens to them and to the daemon."""
+was left, whatever happens to them and to the daemon; standard input; the
+systemd journal."""
 
+import os
 import random
 import signal
+import struct
+import subprocess
+import time
 
 from harness import wait_for
-from test_pbs_daemon import PbsTestCase, line
+from pair import program
+from test_pbs_daemon import PbsTestCase, auth, line
 
 
 class Logs(PbsTestCase):
@@ -104,3 +110,171 @@ class Logs(PbsTestCase):
             removed |= set(addrs)
         self.told(names[0])
         self.assertEqual(removed & set(self.db.all()), set())
+
+
+class Input(PbsTestCase):
+    def feed(self, stdin):
+        """A daemon that reads stdin."""
+        pbs = self.pbs("log", log_file="-")
+        argv = [a for a in pbs.argv if a != "--no_daemon"]  # it is implied
+        with open(pbs.log, "ab") as out:
+            proc = subprocess.Popen(argv, stdin=stdin, stdout=out, stderr=out,
+                                    env={**os.environ, **pbs.env})
+        self.addCleanup(proc.kill)
+        wait_for("the database", pbs.db.exists)
+        return proc
+
+    def test_pipe(self):
+        proc = self.feed(subprocess.PIPE)
+        a, b, c, half = (self.fresh() for _ in range(4))
+
+        def put(data):
+            proc.stdin.write(data)
+            proc.stdin.flush()
+
+        put(line(a).encode())
+        self.wait_entry(a)
+        put(line(b)[:30].encode())
+        put(line(b)[30:].encode())
+        self.wait_entry(b)
+        put(b"x" * (1 << 20) + line("198.51.100.66").encode()
+            + b"\0" + line("198.51.100.66").encode() + line(c).encode())
+        self.wait_entry(c)
+        put(line(half).rstrip("\n").encode())
+        proc.stdin.close()
+        self.assertEqual(proc.wait(20), 0)
+        self.assertEqual(set(self.db.all()), {a, b, c})
+
+    def test_file(self):
+        addrs = [self.fresh() for _ in range(5000)]
+        self.write(*map(line, addrs))
+        with open(self.log, "rb") as f:
+            proc = self.feed(f)
+            self.assertEqual(proc.wait(20), 0)
+        self.assertEqual(set(self.db.all()), set(addrs))
+
+
+def entry(message, when=None, ident="perdition.imap4", **fields):
+    """One entry in the journal's export format."""
+    when = time.time() if when is None else when
+    text = message.encode()
+    return b"".join([
+        f"__REALTIME_TIMESTAMP={int(when * 1e6)}\n"
+        f"__MONOTONIC_TIMESTAMP={int(time.monotonic() * 1e6)}\n"
+        f"_BOOT_ID={BOOT}\n_PID=12\n_HOSTNAME=mx\n".encode(),
+        f"SYSLOG_IDENTIFIER={ident}\n".encode() if ident else b"",
+        *(f"{name}={value}\n".encode() for name, value in fields.items()),
+        b"MESSAGE\n" + struct.pack("<Q", len(text)) + text + b"\n\n"])
+
+
+BOOT = "0123456789abcdef0123456789abcdef"
+REMOTE = "/usr/lib/systemd/systemd-journal-remote"
+
+
+class Journal(PbsTestCase):
+    def setUp(self):
+        super().setUp()
+        self.journal = self.subdir("journal")
+        self.files = 0
+
+    def store(self, *entries):
+        """In a file of their own, which is in the directory at once."""
+        self.files += 1
+        name = f"{self.files:03d}.journal"
+        scratch = self.subdir("scratch")
+        subprocess.run([REMOTE, "-o", scratch / name, "-"], check=True,
+                       input=b"".join(entries), capture_output=True,
+                       timeout=20)
+        (scratch / name).chmod(0o644)
+        (scratch / name).rename(self.journal / name)
+        return self.journal / name
+
+    def tell(self, *addrs, **fields):
+        return self.store(*(entry(auth(a), **fields) for a in addrs))
+
+    def start_on_journal(self, **values):
+        return self.start_pbs("socket", journal=True,
+                              journal_dir=self.journal, **values)
+
+    def test_lines(self):
+        self.tell("198.51.100.66")  # before the first start
+        self.start_on_journal(timeout=100)
+        now = int(time.time())
+        a, b, c = self.fresh(), self.fresh(), self.fresh()
+        self.tell(a, when=now - 50)
+        self.assertEqual(int(self.wait_entry(a)), now + 50)
+        self.tell(b, ident="", _COMM="perdition")
+        self.wait_entry(b)
+        evil = "198.51.100.66"
+        good = line(evil).rstrip("\n")
+        self.store(
+            entry("x\n" + auth(evil)), entry(auth(evil) + "\n"),
+            entry(auth(evil) + "\0"), entry("x" * 20000), entry(good),
+            entry(auth(evil), ident="sshd"), entry(auth(evil), ident="a b"),
+            entry(auth(evil), ident="x perdition[1]: y"),
+            entry(auth(evil), ident="perdition[1]: "),
+            entry(auth(evil), when=now - 101), entry(auth(c)))
+        self.wait_entry(c)
+        self.assertIsNone(self.db.get(evil))
+
+    def test_matches(self):
+        self.start_on_journal(journal_match=["_UID=0", "_UID=7",
+                                             "_SYSTEMD_UNIT=p.service"])
+        good = [self.fresh() for _ in range(2)]
+        self.tell("198.51.100.66", _UID=8, _SYSTEMD_UNIT="p.service")
+        self.tell("198.51.100.67", _UID=0)
+        self.tell(good[0], _UID=0, _SYSTEMD_UNIT="p.service")
+        self.tell(good[1], _UID=7, _SYSTEMD_UNIT="p.service")
+        for addr in good:
+            self.wait_entry(addr)
+        self.assertEqual(set(self.db.all()), set(good))
+
+    def test_position_is_kept(self):
+        pbs = self.start_on_journal()
+        removed = set()
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
+            some = [self.fresh() for _ in range(2500)]  # more than one turn's
+            self.tell(*some)
+            for addr in (some[0], some[-1]):
+                self.wait_entry(addr)
+            pbs.run("remove", *some[:5])
+            removed |= set(some[:5])
+            pbs.stop(number)
+            late = self.fresh()
+            self.tell(late)
+            pbs.start()
+            self.wait_entry(late)
+            self.assertEqual(removed & set(self.db.all()), set())
+        self.assertNotIn("systemd-journal-gap", pbs.output())
+
+    def test_vacuumed(self):
+        pbs = self.start_on_journal()
+        a, b, c, d = (self.fresh() for _ in range(4))
+        file = self.tell(a)
+        self.wait_entry(a)
+        pbs.stop()
+        self.tell(b)
+        file.unlink()  # with the entry of the position
+        pbs.start()
+        self.wait_entry(b)
+        wait_for("the gap told", lambda: "systemd-journal-gap" in pbs.output())
+        # Rotated and vacuumed while it runs.
+        for path in self.journal.iterdir():
+            path.rename(f"{path}.old.journal")
+        self.tell(c)
+        self.wait_entry(c)
+        for path in self.journal.iterdir():
+            path.unlink()
+        self.tell(d)
+        self.wait_entry(d)
+
+    def test_wrong(self):
+        for args in (("--journal_match", "nonsense"),
+                     ("--journal_dir", self.dir / "none")):
+            done = subprocess.run(
+                [program("perdition-pbs"), "-n", "-F", "+", "-L", "",
+                 "--pid_file", "", "--state_dir", "", "--socket", "",
+                 "-D", self.dir / "x.db", "--journal", *args],
+                capture_output=True, text=True, timeout=20)
+            self.assertIn(done.returncode, (66, 78), done.stderr)
+            self.assertIn(str(args[1]), done.stderr)

@@ -13,7 +13,7 @@ packages_servers='python3 m4 openssl netbase iproute2 util-linux dovecot-core
 	dovecot-imapd dovecot-pop3d'
 packages_tests='check strace curl isync fetchmail mutt ucspi-tcp mailfront
 	redis-server faketime
-	db5.3-util libsasl2-modules'
+	systemd-journal-remote db5.3-util libsasl2-modules'
 # What popmap modules ask.
 packages_popmap='slapd ldap-utils mariadb-server mariadb-client postgresql
 	postgresql-client odbc-postgresql libsqliteodbc sqlite3 rpcbind ypserv
