@@ -29,8 +29,9 @@
 #define EVENT_READS 16       /* per turn */
 
 #define MAGIC "*?["
-#define PATH_LIMIT (POSITION_NAME_MAX - 5) /* bytes; "log:", and one to spare  \
-					    */
+#define PATH_LIMIT                                                             \
+	(POSITION_NAME_MAX - 5) /* bytes; "log:", and one to spare             \
+				 */
 
 struct log {
 	struct tail *tail;

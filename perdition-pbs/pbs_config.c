@@ -433,7 +433,7 @@ derive_names(struct check *k)
 			complain_nth(k, "db_file", i, name, "given twice");
 		names->v[names->n++] = name;
 	}
-	if (names->n < c->db_file.n)
+	if (names->n == 0 || names->n < c->db_file.n)
 		complain_of_errno(k, "db_file");
 	else
 		c->db_path = names->v[0];

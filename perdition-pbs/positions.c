@@ -86,7 +86,9 @@ positions_set(struct positions *p, struct slice name, struct slice position)
 		p->n++;
 	else
 		free(p->v[i].bytes);
-	p->v[i] = (struct position){ name.n, position.n, bytes };
+	p->v[i].name_n = name.n;
+	p->v[i].n = position.n;
+	p->v[i].bytes = bytes;
 	return 0;
 }
 
