@@ -262,6 +262,75 @@ START_TEST(full_disk)
 }
 END_TEST
 
+/* As 3.0.0 wrote it: one position, without a name. */
+START_TEST(old_form)
+{
+	struct {
+		char magic[16];
+		struct hash_key key;
+		uint32_t sum;
+		uint16_t len, type;
+		char body[8];
+	} old = { "perdition-pbs 1", { 1, 2 }, 0, 8, 4, "position" };
+	struct relay_store *s = relay_store_create();
+	struct journal *j;
+	uint64_t torn;
+
+	old.sum = (uint32_t)hash_bytes(
+	    &old.key, slice_make((const char *)&old.len, 12));
+	scratch_make();
+	scratch_write("j", "w", &old, sizeof(old));
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 0);
+	ck_assert(slice_eq(
+	    positions_get(journal_positions(j), SLICE("")), SLICE("position")));
+	/* And it can be forgotten. */
+	journal_save_position(j, SLICE(""), SLICE(""));
+	journal_close(&j);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(positions_get(journal_positions(j), SLICE("")).n, 0);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(positions_limits)
+{
+	static char big[POSITION_BYTES_MAX + 1];
+	struct positions *p = positions_create();
+	struct slice name, position;
+	size_t n = 0;
+
+	memset(big, 'x', sizeof(big));
+	for (unsigned int i = 0; i < POSITIONS_MAX; i++) {
+		name = slice_make((const char *)&i, sizeof(i));
+		ck_assert_int_eq(positions_set(p, name, SLICE("a")), 0);
+		ck_assert_int_eq(positions_set(p, name, SLICE("b")), 0);
+	}
+	ck_assert_int_eq(positions_set(p, SLICE("one more"), SLICE("a")), -1);
+	ck_assert_int_eq(errno, ENOSPC);
+	name = slice_make((const char *)&n, sizeof(unsigned int));
+	ck_assert_int_eq(
+	    positions_set(p, name, slice_make(big, sizeof(big))), -1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+	ck_assert_int_eq(
+	    positions_set(
+		p, slice_make(big, POSITION_NAME_MAX + 1), SLICE("a")),
+	    -1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+	ck_assert(slice_eq(positions_get(p, name), SLICE("b")));
+	ck_assert_int_eq(
+	    positions_set(p, name, slice_make(big, POSITION_BYTES_MAX)), 0);
+	ck_assert_int_eq(positions_set(p, name, SLICE("")), 0);
+	ck_assert_int_eq(positions_set(p, SLICE("one more"), SLICE("a")), 0);
+	while (positions_at(p, n, &name, &position))
+		n++;
+	ck_assert_uint_eq(n, POSITIONS_MAX);
+	positions_destroy(&p);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -272,5 +341,7 @@ main(void)
 	tcase_add_test(t, limits);
 	tcase_add_test(t, stays_small);
 	tcase_add_test(t, full_disk);
+	tcase_add_test(t, old_form);
+	tcase_add_test(t, positions_limits);
 	return check_run("journal", t);
 }

@@ -514,6 +514,45 @@ START_TEST(renamed_to_a_match)
 }
 END_TEST
 
+/* Longer than the name of a position can be. */
+START_TEST(long_names)
+{
+	static char path[1000], at[sizeof(path)];
+	struct world *w = begin_with("*/*/*/*/*.log", NULL);
+	struct logs_config cfg;
+	struct err err;
+
+	memset(path, 'x', sizeof(path) - 1);
+	memcpy(path + sizeof(path) - 5, ".log", 4);
+	for (size_t i = 240; i < 980; i += 241) {
+		path[i] = '\0';
+		ck_assert_int_eq(mkdir(scratch_path(path), 0700), 0);
+		path[i] = '/';
+	}
+	scratch_write(path, "w", "old\n", 4);
+	mark(w);
+	start(w);
+	scratch_write(path, "a", "new\n", 4);
+	logs_reopen(w->logs);
+	ck_assert_uint_eq(w->n, 0);
+	stop(w);
+	w->paths[0] = path;
+	cfg = config(w);
+	uv_loop_init(&w->loop);
+	ck_assert_ptr_null(
+	    logs_create(&w->loop, &cfg, w->known, w->marks, &err));
+	ck_assert_int_eq(err.code, ENAMETOOLONG);
+	uv_loop_close(&w->loop);
+	unlink(scratch_path(path));
+	memcpy(at, path, sizeof(path));
+	for (size_t i = 963; i > 0 && i < sizeof(path); i -= 241) {
+		at[i] = '\0';
+		rmdir(scratch_path(at));
+	}
+	free_world(w);
+}
+END_TEST
+
 /* What a journal of old says, without a name. */
 START_TEST(position_without_name)
 {
@@ -556,6 +595,7 @@ main(void)
 	tcase_add_test(t, several);
 	tcase_add_test(t, several_resume);
 	tcase_add_test(t, renamed_to_a_match);
+	tcase_add_test(t, long_names);
 	tcase_add_test(t, position_without_name);
 	return check_run("tail", t);
 }
