@@ -22,6 +22,9 @@
 
 #define PROGRAM "perdition-pbs"
 
+/* A killed daemon's child dies with it, but has its lock a moment longer. */
+#define JOURNAL_WAIT_MS 1000
+
 static void
 say(const struct err *err)
 {
@@ -105,7 +108,8 @@ open_journal(struct daemon *d, bool *empty)
 		return 0;
 	if (process_make_dir(c->state_dir, 0755, c->uid, c->gid, &err) == -1)
 		return fail_if(c->wants_state, "a journal", &err, EX_CANTCREAT);
-	d->relay.journal = journal_open(c->journal_path, true, 0, &err);
+	d->relay.journal =
+	    journal_open(c->journal_path, true, JOURNAL_WAIT_MS, &err);
 	if (d->relay.journal == NULL && err.code == EWOULDBLOCK) {
 		err_set(&err, EWOULDBLOCK, "%s: another " PROGRAM " keeps %s",
 		    c->journal_path, c->db_path);

@@ -119,9 +119,11 @@ set_owner(struct dbfile_builder *b, int fd)
 static int
 publish(struct dbfile_builder *b)
 {
-	int64_t now = time(NULL);
-	int64_t old = b->old_fd == -1 ? now - 1 : b->old.st_mtime;
+	int64_t now = time(NULL), old = now - 1;
 
+	/* It may have been changed while this one was made. */
+	if (b->old_fd != -1 && fstat(b->old_fd, &b->old) == 0)
+		old = b->old.st_mtime;
 	set_owner(b, b->tmp_fd);
 	dbfile_raise_mtime(b->tmp_fd, old, now);
 	/* The name must not lead to an empty file after a power failure. */

@@ -57,7 +57,9 @@ struct relay_db {
 	struct relay_build *build;       /* NULL: none is being made */
 	uint64_t build_began, build_due; /* ms */
 	size_t build_n;                  /* of the queue: in there already */
-	bool again;                      /* anew once more, when that is done */
+	size_t kept_n; /* of the queue: in the present file already, but kept
+			* for the one that is being made */
+	bool again;    /* anew once more, when that is done */
 };
 
 struct relay_db *
@@ -111,7 +113,9 @@ static void
 drop_from_queue(struct relay_db *d, size_t n)
 {
 	d->n -= n;
-	memmove(d->queue, d->queue + n, d->n * sizeof(*d->queue));
+	d->kept_n = 0;
+	if (n > 0)
+		memmove(d->queue, d->queue + n, d->n * sizeof(*d->queue));
 }
 
 /* There is a new file, with what the first n keys of the queue tell of. */
@@ -130,8 +134,7 @@ take_new_file(struct relay_db *d, const struct relay_written *w, size_t n,
 	}
 	d->anew = d->again;
 	d->again = false;
-	if (n > 0)
-		drop_from_queue(d, n);
+	drop_from_queue(d, n);
 	d->records = w->records;
 	d->urgent = d->n > 0 || d->anew;
 	d->busy_since = 0;
@@ -173,7 +176,7 @@ relay_db_rebuild(struct relay_db *d, struct err *err)
 static void
 need_anew(struct relay_db *d)
 {
-	d->n = d->build_n = 0;
+	d->n = d->build_n = d->kept_n = 0;
 	if (d->build != NULL)
 		d->again = true;
 	else
@@ -247,11 +250,14 @@ write_batch(struct relay_db *d, size_t n, struct err *err)
 	int64_t now = time(NULL);
 
 	for (size_t i = 0; i < n; i++)
-		if (write_key(d, &d->queue[i], now, err) == -1)
+		if (write_key(d, &d->queue[d->kept_n + i], now, err) == -1)
 			return -1;
 	if (dbfile_commit(d->file, now, err) == -1)
 		return -1;
-	drop_from_queue(d, n);
+	if (d->build != NULL)
+		d->kept_n += n;
+	else
+		drop_from_queue(d, n);
 	return 0;
 }
 
@@ -332,7 +338,8 @@ lock_patience_over(struct relay_db *d)
 static void
 spoilt(struct relay_db *d)
 {
-	d->anew = true;
+	if (d->build == NULL)
+		d->anew = true;
 	dbfile_close(&d->file);
 }
 
@@ -393,6 +400,7 @@ on_built(
 	} else {
 		d->anew = d->anew || d->again;
 		d->again = false;
+		drop_from_queue(d, d->kept_n);
 		if (w->in_place)
 			dbfile_close(&d->file); /* perhaps torn */
 	}
@@ -424,6 +432,10 @@ flush_anew(struct relay_db *d)
 	struct err err;
 	int ret = -1;
 
+	if (d->build != NULL) { /* it is under way: nothing but to wait */
+		dbfile_close(&d->file);
+		return;
+	}
 	if (d->loop == NULL || relay_store_count(d->store) <= AT_ONCE)
 		ret = relay_db_rebuild(d, &err);
 	else if (build_in_child(d, &err))
@@ -436,6 +448,11 @@ on_lock_error(struct relay_db *d, int error)
 {
 	struct err err;
 
+	if (d->build != NULL && error != EWOULDBLOCK) {
+		/* No room; or the new file has just got the name. */
+		dbfile_close(&d->file);
+		return;
+	}
 	if (error == EWOULDBLOCK) {
 		if (!lock_patience_over(d)) {
 			again_in(d, LOCK_RETRY_MS);
@@ -463,10 +480,17 @@ on_lock_error(struct relay_db *d, int error)
 	flush_anew(d);
 }
 
+/* Keys that the present file does not have yet. */
+static size_t
+waiting(const struct relay_db *d)
+{
+	return d->n - d->kept_n;
+}
+
 static void
 flush_in_place(struct relay_db *d)
 {
-	size_t n = d->n < d->batch ? d->n : d->batch;
+	size_t n = waiting(d) < d->batch ? waiting(d) : d->batch;
 	struct err err;
 
 	/* Three records a key at most. */
@@ -485,8 +509,8 @@ flush_in_place(struct relay_db *d)
 	if (d->loop != NULL)
 		relay_pace_took(&d->pace, uv_now(d->loop), lead(d));
 	d->batch = BATCH_MAX;
-	d->urgent = d->n > 0;
-	if (d->n > 0)
+	d->urgent = waiting(d) > 0;
+	if (waiting(d) > 0)
 		again_in(d, 0); /* others first, readers too */
 }
 
@@ -500,7 +524,7 @@ is_early(struct relay_db *d)
 		return false;
 	if (uv_is_active((uv_handle_t *)&d->timer))
 		return true;
-	if (d->anew)
+	if (d->anew && d->build == NULL)
 		return false;
 	if (!d->urgent) {
 		if (!uv_is_active((uv_handle_t *)&d->lazy))
@@ -513,21 +537,36 @@ is_early(struct relay_db *d)
 	return wait > 0;
 }
 
+/* Full buckets split one by one; better laid out for more at once.  Records
+ * that were only rewritten count too, so that what has been changed for long is
+ * made anew now and then. */
+static bool
+wants_room(const struct relay_db *d)
+{
+	return d->build == NULL &&
+	       (d->loop == NULL || uv_now(d->loop) >= d->build_due) &&
+	       !dbfile_roomy(d->file, d->records + d->n * RELAY_SPELLINGS);
+}
+
 void
 relay_db_flush(struct relay_db *d)
 {
-	if ((d->n == 0 && !d->anew) || d->build != NULL || is_early(d))
+	if (d->build != NULL && d->file == NULL)
+		return;
+	if ((waiting(d) == 0 && (!d->anew || d->build != NULL)) || is_early(d))
 		return;
 	/* As after catching up: batch by batch it would take longer. */
-	if (d->n > BATCH_MAX && d->n > relay_store_count(d->store) / ANEW_SHARE)
+	if (d->build == NULL && d->n > BATCH_MAX &&
+	    d->n > relay_store_count(d->store) / ANEW_SHARE)
 		need_anew(d);
-	/* Full buckets split one by one; better laid out for more at once.
-	 * Records that were only rewritten count too, so that what has been
-	 * changed for long is made anew now and then. */
-	if (d->anew || d->file == NULL ||
-	    !dbfile_roomy(d->file, d->records + d->n * RELAY_SPELLINGS))
+	if (d->build == NULL && (d->anew || d->file == NULL)) {
 		flush_anew(d);
-	else
+		return;
+	}
+	if (wants_room(d))
+		flush_anew(d);
+	/* It goes on while another one is made. */
+	if (d->file != NULL && waiting(d) > 0)
 		flush_in_place(d);
 }
 

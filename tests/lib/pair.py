@@ -174,11 +174,13 @@ class Pbs(Daemon):
             f.seek(self.before)
             return b"event=start " in f.read()
 
-    def run(self, mode, *args, check=True, **kwargs):
-        """perdition-pbs --mode MODE on the database; CompletedProcess."""
+    def run(self, mode, *args, check=True, db=None, **kwargs):
+        """perdition-pbs --mode MODE on the database, or on db;
+        CompletedProcess."""
         done = subprocess.run(
-            [program("perdition-pbs"), "--mode", mode, "--db_file", self.db,
-             "--state_dir", self.dir, "--log_facility", "+", *args],
+            [program("perdition-pbs"), "--mode", mode,
+             "--db_file", db or self.db, "--state_dir", self.dir,
+             "--log_facility", "+", *args],
             env={**os.environ, **sanitizer_env(self.reports),
                  **kwargs.pop("env", {})},
             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

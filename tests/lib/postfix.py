@@ -27,7 +27,8 @@ SETUP = f"""\
 mkdir -p "$etc" "$data" "$queue"
 chown postfix "$data"
 cd /usr/share/postfix
-cp dynamicmaps.cf "$etc"
+mkdir -p /etc/postfix
+cp dynamicmaps.cf /etc/postfix
 cp main.cf.debian "$etc/main.cf"
 cat >>"$etc/main.cf"
 sed "s/^smtp  *inet /$port inet /" master.cf.dist >"$etc/master.cf"

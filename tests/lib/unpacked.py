@@ -13,7 +13,7 @@ from harness import LIB, TOP
 
 PACKAGES = {
     "sendmail": ("sendmail-bin", "sendmail-base", "sendmail-cf"),
-    "postfix": ("postfix",),
+    "postfix": ("postfix", "postfix-lmdb", "postfix-cdb"),
     "exim": ("exim4-daemon-light", "exim4-base", "exim4-config"),
     # tcpserver; excludes ucspi-tcp.
     "ucspi-tcp-ipv6": ("ucspi-tcp-ipv6",),
