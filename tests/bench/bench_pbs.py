@@ -1,0 +1,301 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What perdition-pbs costs: from a login to the MTA, by the million.
+
+usage: bench_pbs.py --build DIR [--parts A,B,...] [--quick] [--type TYPE]
+                    [--out FILE]
+
+parts: visible ingest setenv entries
+
+visible: one login at a time on a quiet host, from its line in the log or its
+record on the socket until a reader finds it: in the file, opened anew under
+the lock as Sendmail does it, or by lookup_socket; and the same while 5,000
+other logins a second come.  ingest: a log of sessions as perdition writes it,
+read after a downtime, beside "grep -c Auth:" on the same file.  setenv: a
+program run by it and run plainly.  entries: so many logins from as many
+addresses through the socket, what each costs in memory, and a start with them.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
+
+# pylint: disable=wrong-import-position
+from harness import wait_for
+from machine import about, cpu, pss
+from relaydb import RelayDb
+from relayload import Logins, record
+
+PARTS = ("visible", "ingest", "setenv", "entries")
+LOAD = 5000  # logins a second
+# As perdition writes them of one session (doc/perdition.8).
+SESSION = (
+    '{stamp} mx perdition.imap4[12]: Connect: {a}:999->198.51.100.1:143\n'
+    '{stamp} mx perdition.imap4[12]: Auth: {a}:999->198.51.100.1:143 '
+    'client-secure=plaintext authorisation_id=NONE authentication_id="user{n}" '
+    'server="a:143" protocol=IMAP4 server-secure=plaintext status="ok"\n'
+    '{stamp} mx perdition.imap4[12]: Closing session: {a}:999->198.51.100.1:143 '
+    'authorisation_id=NONE authentication_id="user{n}" received=10 sent=1000\n')
+
+
+def address(n):
+    return f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" if n < 1 << 24 \
+        else f"11.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
+
+
+def session(n):
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    return SESSION.format(stamp=stamp, a=address(n), n=n)
+
+
+class Pbs:
+    """One daemon in a directory of its own."""
+
+    def __init__(self, args, folder, **values):
+        self.dir = pathlib.Path(folder)
+        self.program = f"{args.build}/perdition-pbs/perdition-pbs"
+        self.log, self.out = self.dir / "mail.log", self.dir / "output"
+        self.log.touch()
+        self.db = self.dir / "relay.db"
+        values = {"db_file": f"{args.type}:{self.db}", "state_dir": self.dir,
+                  "log_file": self.log, "socket": self.dir / "auth.sock",
+                  "lookup_socket": self.dir / "lookup.sock",
+                  "log_facility": self.out, "pid_file": "", "timeout": 86400,
+                  "max_entries": 20000000, "max_new_per_second": 1000000000,
+                  **values}
+        self.argv = [self.program, "--no_daemon"]
+        for name, value in values.items():
+            self.argv += [f"--{name}", str(value)]
+        if os.geteuid() == 0:
+            self.argv += ["--user", "root"]
+        self.sock = None
+
+    def start(self):
+        """Seconds that it took until all was there."""
+        before = self.out.stat().st_size if self.out.exists() else 0
+        began = time.monotonic()
+        self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL)
+
+        def ready():
+            if self.proc.poll() is not None:
+                sys.exit(f"perdition-pbs: status {self.proc.returncode}")
+            with open(self.out, "rb") as f:
+                f.seek(before)
+                return b"event=start " in f.read()
+
+        wait_for("start", lambda: self.out.exists() and ready(), 600, 0.005)
+        took = time.monotonic() - began
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.dir / "auth.sock"))
+        return took
+
+    def stop(self):
+        self.proc.send_signal(signal.SIGTERM)
+        self.proc.wait(600)
+
+    def knows(self, addr):
+        """By its lookup_socket, from memory."""
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(str(self.dir / "lookup.sock"))
+            asked.sendall(f"get {addr}\n".encode())
+            return asked.recv(100).startswith(b"yes")
+
+
+def spread(values):
+    """p50 and p99, ms."""
+    values = sorted(values)
+    return (1000 * statistics.median(values),
+            1000 * values[min(len(values) - 1, int(len(values) * 0.99))])
+
+
+def latency(tell, seen, first, count, gap):
+    took = []
+    for n in range(first, first + count):
+        addr = f"198.18.{n >> 8}.{n & 255}"
+        time.sleep(gap)
+        began = time.monotonic()
+        tell(addr)
+        while not seen(addr):
+            if time.monotonic() - began > 30:
+                sys.exit(f"{addr} is never seen")
+        took.append(time.monotonic() - began)
+    return spread(took)
+
+
+def visible(args, folder):
+    pbs = Pbs(args, folder)
+    pbs.start()
+    if args.type == "hash":
+        db = RelayDb(pbs.db)
+        in_file = db.get
+    else:
+        def in_file(addr):
+            return subprocess.run(
+                [pbs.program, "--mode", "list", "--db_file",
+                 f"{args.type}:{pbs.db}", addr], capture_output=True,
+                check=False).returncode == 0
+    count, gap = (30, 0.12) if args.quick else (300, 0.12)
+
+    def by_log(addr):
+        with open(pbs.log, "a", encoding="ascii") as f:
+            f.write(session(0).replace(address(0), addr))
+
+    def by_stream(addr):
+        pbs.sock.sendall(record(addr, int(time.time())))
+
+    found, first = {}, 0
+    for load in (None, Logins(pbs.dir / "auth.sock", LOAD)):
+        if load:
+            load.start()
+        for how, tell in (("log", by_log), ("stream", by_stream)):
+            for where, seen in (("file", in_file), ("socket", pbs.knows)):
+                got = latency(tell, seen, first, count, gap)
+                first += count
+                what = f"{how} to {where}" + (", loaded" if load else "")
+                found[what] = got
+                row(f"visible: {what}", f"{got[0]:.2f} / {got[1]:.2f} ms",
+                    "p50 / p99")
+    load.end()
+    lead = os.stat(pbs.db).st_mtime - time.time()
+    row("file's time ahead, after that", f"{lead:.0f} s", "")
+    pbs.stop()
+    return {**found, "lead": lead}
+
+
+def ingest(args, folder):
+    pbs = Pbs(args, folder)
+    pbs.start()
+    pbs.stop()
+    lines = 100000 if args.quick else 1000000
+    with open(pbs.log, "a", encoding="ascii") as f:
+        for n in range(lines // 3):
+            f.write(session(n % 100000))
+        f.write(session(0).replace(address(0), "198.18.0.1"))
+    size = pbs.log.stat().st_size
+    pbs.log.read_bytes()  # both read it from memory
+    greps = []
+    for _ in range(3):
+        began = time.monotonic()
+        subprocess.run(["grep", "-c", "Auth:", pbs.log], check=True,
+                       stdout=subprocess.DEVNULL)
+        greps.append(time.monotonic() - began)
+    start = pbs.start()
+    began = time.monotonic()
+    while not pbs.knows("198.18.0.1"):
+        time.sleep(0.001)
+    # It reads from its start on, which was told a moment before.
+    took = time.monotonic() - began
+    used = cpu(pbs.proc.pid)
+    pbs.stop()
+    grep = statistics.median(greps)
+    row("ingest: perdition-pbs", f"{size / took / 1e6:.0f} MB/s",
+        f"{lines / took:,.0f} lines/s, {used:.2f} s of CPU")
+    row("ingest: grep -c Auth:", f"{size / grep / 1e6:.0f} MB/s",
+        f"perdition-pbs: {grep / took:.2f} of it")
+    return {"bytes": size, "s": took, "grep_s": grep, "cpu_s": used,
+            "start_s": start}
+
+
+def setenv(args, folder):
+    pbs = Pbs(args, folder)
+    pbs.start()
+    pbs.sock.sendall(record("203.0.113.77", int(time.time())))
+    wait_for("entry", lambda: pbs.knows("203.0.113.77"))
+    time.sleep(0.5)
+    env = {**os.environ, "TCPREMOTEIP": "203.0.113.77"}
+    plain = ["/bin/true"]
+    words = [pbs.program, "--mode", "setenv", "--db_file",
+             f"{args.type}:{pbs.db}", "--", *plain]
+    took = {"plain": [], "setenv": []}
+    for _ in range(200 if args.quick else 1000):
+        for name, argv in (("plain", plain), ("setenv", words)):
+            began = time.monotonic()
+            pid = os.posix_spawn(argv[0], argv, env)
+            os.waitpid(pid, 0)
+            took[name].append(time.monotonic() - began)
+    pbs.stop()
+    plain_ms, setenv_ms = (spread(took[name]) for name in took)
+    row("setenv: plain exec", f"{plain_ms[0]:.2f} / {plain_ms[1]:.2f} ms",
+        "p50 / p99")
+    row("setenv", f"{setenv_ms[0]:.2f} / {setenv_ms[1]:.2f} ms",
+        f"{setenv_ms[0] - plain_ms[0]:.2f} ms more")
+    return {"plain_ms": plain_ms, "setenv_ms": setenv_ms}
+
+
+def entries(args, folder):
+    found = {}
+    for count in (100000, 1000000) if args.quick else (1000000, 10000000):
+        place = pathlib.Path(folder, str(count))
+        place.mkdir()
+        pbs = Pbs(args, place, log_file="")
+        pbs.start()
+        empty = pss(pbs.proc.pid)
+        made, wanted = 0.0, 0.0
+        for first in range(0, count, 20000):
+            when = int(time.time())
+            began = time.monotonic()
+            text = b"".join(record(address(n), when)
+                            for n in range(first, min(first + 20000, count)))
+            made += time.monotonic() - began
+            began = time.monotonic()
+            pbs.sock.sendall(text)
+            wanted += time.monotonic() - began
+        began = time.monotonic()
+        while not pbs.knows(address(count - 1)):
+            time.sleep(0.001)
+        wanted += time.monotonic() - began
+        cpu_s = cpu(pbs.proc.pid)
+        row(f"entries: {count:,}", f"{count / wanted:,.0f}/s",
+            f"{1e6 * cpu_s / count:.2f} us of CPU each")
+        began = time.monotonic()
+        pbs.stop()
+        stop = time.monotonic() - began
+        start = pbs.start()
+        held = pss(pbs.proc.pid) - empty
+        row(f"entries: {count:,}: memory", f"{1024 * held / count:.0f} bytes",
+            "an entry, after a start, the library's cache included")
+        row(f"entries: {count:,}: start", f"{start:.1f} s",
+            f"end: {stop:.1f} s")
+        found[count] = {"per_s": count / wanted, "bytes": 1024 * held / count,
+                        "start_s": start, "stop_s": stop}
+        pbs.stop()
+    return found
+
+
+def row(what, value, more):
+    print(f"{what:<42} {value:>22}  {more}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", required=True, type=os.path.abspath)
+    parser.add_argument("--parts", default=PARTS,
+                        type=lambda s: tuple(s.split(",")))
+    parser.add_argument("--type", default="hash",
+                        choices=("hash", "lmdb", "cdb"))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", default="bench-pbs-results.json")
+    args = parser.parse_args()
+    results = {"machine": about(), "type": args.type}
+    print(results["machine"])
+    for part in args.parts:
+        with tempfile.TemporaryDirectory(prefix="perdition-bench-") as folder:
+            results[part] = globals()[part](args, folder)
+    with open(args.out, "w", encoding="ascii") as f:
+        json.dump(results, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()
