@@ -20,6 +20,10 @@
 
 #include "common/banned.h"
 
+/* A tool, say expire from cron, or a child that a killed daemon has left, is
+ * done with it at once. */
+#define JOURNAL_WAIT_MS 2000
+
 #define PROGRAM "perdition-pbs"
 
 /* A killed daemon's child dies with it, but has its lock a moment longer. */

@@ -503,6 +503,17 @@ class Trouble(PbsTestCase):
             self.assertLess(time.monotonic() - began, 2)
             self.verify()
 
+    def test_tool_at_work_at_the_start(self):
+        """It has the journal for a moment, and the start is not to fail."""
+        pbs = self.start_pbs("socket")
+        pbs.stop()
+        with open(next(self.daemon.dir.glob("*.journal")), "rb") as journal:
+            fcntl.flock(journal, fcntl.LOCK_EX)
+            done = threading.Timer(0.3, fcntl.flock, (journal, fcntl.LOCK_UN))
+            done.start()
+            pbs.start()
+            done.join()
+
     def test_reader_that_keeps_the_lock(self):
         self.start_pbs("socket")
         with open(self.daemon.db, "rb") as f:
