@@ -7,12 +7,15 @@
 #include "perdition-pbs/sysjournal.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "perdition-pbs/logmatch.h"
@@ -293,12 +296,47 @@ seek(struct sysjournal *s, struct slice saved, struct err *err)
 	return ret < 0 ? fail(s, ret, "its position cannot be found", err) : 0;
 }
 
+static bool
+is_denied(const char *pattern)
+{
+	glob_t g = { 0 };
+	bool denied = false;
+
+	if (glob(pattern, GLOB_NOSORT, NULL, &g) == 0)
+		for (size_t i = 0; i < g.gl_pathc && !denied; i++)
+			denied = access(g.gl_pathv[i], R_OK) == -1 &&
+				 errno == EACCES;
+	globfree(&g);
+	return denied;
+}
+
+/* libsystemd passes over files that it may not read without a word. */
+static void
+warn_if_denied(const struct sysjournal *s)
+{
+	char pattern[PATH_MAX];
+	bool denied;
+
+	snprintf(pattern, sizeof(pattern), "%s/*.journal", s->cfg.dir);
+	denied = s->cfg.dir[0] != '\0'
+		     ? is_denied(pattern)
+		     : is_denied("/var/log/journal/*/system.journal") ||
+			   is_denied("/run/log/journal/*/system.journal");
+	if (denied)
+		log_event(LOG_ERR, "systemd-journal-denied",
+		    LOG_STR("journal", s->cfg.dir),
+		    LOG_STR("consequence", "not all of it is read"),
+		    LOG_STR("remedy", "give its directory to a group that may "
+				      "read it, such as systemd-journal"));
+}
+
 int
 sysjournal_start(
     struct sysjournal *s, uv_loop_t *loop, struct slice saved, struct err *err)
 {
 	int ret;
 
+	warn_if_denied(s);
 	if (seek(s, saved, err) == -1)
 		return -1;
 	ret = uv_timer_init(loop, &s->tick);

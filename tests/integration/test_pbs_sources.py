@@ -5,12 +5,14 @@ systemd journal."""
 
 import os
 import random
+import shutil
 import signal
+import socket
 import struct
 import subprocess
 import time
 
-from harness import wait_for
+from harness import Daemon, wait_for
 from pair import program
 from test_pbs_daemon import PbsTestCase, auth, line
 
@@ -169,6 +171,7 @@ def entry(message, when=None, ident="perdition.imap4", **fields):
 
 BOOT = "0123456789abcdef0123456789abcdef"
 REMOTE = "/usr/lib/systemd/systemd-journal-remote"
+JOURNALD = "/usr/lib/systemd/systemd-journald"
 
 
 class Journal(PbsTestCase):
@@ -268,6 +271,12 @@ class Journal(PbsTestCase):
         self.tell(d)
         self.wait_entry(d)
 
+    def test_file_of_roots_alone(self):
+        self.tell(self.fresh()).chmod(0o600)
+        pbs = self.start_on_journal()
+        wait_for("a warning", lambda: "systemd-journal-denied"
+                 in pbs.output())
+
     def test_wrong(self):
         for args in (("--journal_match", "nonsense"),
                      ("--journal_dir", self.dir / "none")):
@@ -278,3 +287,59 @@ class Journal(PbsTestCase):
                 capture_output=True, text=True, timeout=20)
             self.assertIn(done.returncode, (66, 78), done.stderr)
             self.assertIn(str(args[1]), done.stderr)
+
+
+class Journald(PbsTestCase):
+    """A journald of our own, with a /run of its own."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_dir = self.subdir("run")
+        (self.run_dir / "systemd" / "journal").mkdir(parents=True)
+        (self.run_dir / "log" / "journal").mkdir(parents=True)
+        # As tmpfiles.d of systemd has it.
+        shutil.chown(self.run_dir / "log/journal", group="systemd-journal")
+        (self.run_dir / "log" / "journal").chmod(0o2755)
+        self.socket = self.run_dir / "systemd/journal/socket"
+        self.journald = self.start(Daemon(
+            "journald", [JOURNALD], self.dir / "journald.output",
+            ready=self.socket.exists, prefix=[
+                "unshare", "--mount", "sh", "-c",
+                f'mount --bind "{self.run_dir}" /run && exec "$@"', "sh"]))
+
+    def put(self, message, **fields):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            fields = {"SYSLOG_IDENTIFIER": "perdition.imap4",
+                      "SYSLOG_PID": 12, "MESSAGE": message, **fields}
+            sock.sendto("".join(f"{k}={v}\n" for k, v in fields.items())
+                        .encode(), str(self.socket))
+
+    def told(self):
+        addr = self.fresh()
+        self.put(auth(addr))
+        self.wait_entry(addr)
+
+    def test_rotated(self):
+        directory = wait_for("the journal", lambda: next(
+            (self.run_dir / "log/journal").glob("*/system.journal"),
+            None)).parent
+        self.put(auth("198.51.100.66"))
+        wait_for("it stored", lambda: b"198.51.100.66" in (
+            directory / "system.journal").read_bytes())
+        pbs = self.start_pbs("socket", journal=True, journal_dir=directory,
+                             journal_match=["_UID=0"])
+        for _ in range(3):
+            self.told()
+            self.journald.send_signal(signal.SIGUSR2)  # rotates
+            self.told()
+        for path in directory.glob("system@*"):
+            path.unlink()
+        self.told()
+        pbs.stop(signal.SIGKILL)
+        late = self.fresh()
+        self.put(auth(late))
+        self.journald.send_signal(signal.SIGUSR2)
+        pbs.start()
+        self.wait_entry(late)
+        self.told()
+        self.assertIsNone(self.db.get("198.51.100.66"))

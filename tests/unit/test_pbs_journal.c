@@ -336,6 +336,7 @@ main(void)
 {
 	TCase *t = tcase_create("journal");
 
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, comes_back);
 	tcase_add_test(t, torn_anywhere);
 	tcase_add_test(t, limits);
