@@ -26,9 +26,6 @@
 
 #define PROGRAM "perdition-pbs"
 
-/* A killed daemon's child dies with it, but has its lock a moment longer. */
-#define JOURNAL_WAIT_MS 1000
-
 static void
 say(const struct err *err)
 {
