@@ -249,6 +249,15 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 /* --- time ---------------------------------------------------------------- */
 
 void
+daemon_apply_rules(struct daemon *d)
+{
+	size_t n = relay_apply_rules(&d->relay, wall());
+
+	if (n > 0)
+		log_event(LOG_NOTICE, "relay-rules", LOG_U64("removed", n));
+}
+
+void
 daemon_on_lost(void *arg, const struct relay_entry *e, struct slice user,
     enum relay_loss why)
 {
@@ -256,11 +265,13 @@ daemon_on_lost(void *arg, const struct relay_entry *e, struct slice user,
 		[RELAY_LOST_TIME] = "timeout",
 		[RELAY_LOST_ENTRIES] = "max_entries",
 		[RELAY_LOST_ADDRESSES] = "max_addresses_per_user",
-		[RELAY_LOST_RULES] = "configuration",
 	};
 	char text[RELAY_TEXT_MAX];
 
 	(void)arg;
+	if (why ==
+	    RELAY_LOST_RULES) /* many at once: see daemon_apply_rules() */
+		return;
 	relay_key_write(&e->key, text);
 	log_event(LOG_INFO, "relay-expire", LOG_STR("address", text),
 	    LOG_SLICE("user", user), LOG_STR("reason", reasons[why]));
@@ -419,7 +430,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	daemon_log_level(&d->config);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_pace(d->dbs[i], d->config.db_changes_per_second);
-	relay_apply_rules(&d->relay, wall());
+	daemon_apply_rules(d);
 	pbs_config_clear(&old);
 }
 

@@ -25,6 +25,7 @@
 #define JOURNAL_WAIT_MS 2000
 
 #define PROGRAM "perdition-pbs"
+#define BUILD_LATER 1000000u /* entries */
 
 static void
 say(const struct err *err)
@@ -193,6 +194,18 @@ create_dbs(struct daemon *d)
 	return 0;
 }
 
+/*
+ * Millions of entries take seconds: the file is made by a child then, while
+ * logins are heard and answers given from memory.  MTAs that read the file have
+ * the old one for as long in either case.
+ */
+static bool
+builds_later(const struct daemon *d, const char *name)
+{
+	return relay_store_count(d->relay.store) >= BUILD_LATER &&
+	       access(dbfile_path(name), R_OK | W_OK) == 0;
+}
+
 static int
 open_relay(struct daemon *d)
 {
@@ -216,12 +229,14 @@ open_relay(struct daemon *d)
 	if (status != 0)
 		return status;
 	d->relay.on_lost = daemon_on_lost;
-	relay_apply_rules(&d->relay, time(NULL));
+	daemon_apply_rules(d);
 	for (size_t i = 0; i < d->dbs_n; i++)
-		if (relay_db_rebuild(d->dbs[i], &err) == -1)
+		if (!builds_later(d, c->db_names.v[i]) &&
+		    relay_db_rebuild(d->dbs[i], &err) == -1)
 			return fail(&err, EX_CANTCREAT);
 	/* Later, without root, the same must work where it can. */
 	if (d->relay.journal != NULL &&
+	    !journal_is_lean(d->relay.journal, d->relay.store) &&
 	    journal_snapshot(d->relay.journal, d->relay.store, &err) == -1)
 		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg));
 	return 0;

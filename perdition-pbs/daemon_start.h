@@ -73,6 +73,7 @@ size_t daemon_on_control(
     void *arg, struct slice line, char out[STREAM_REPLY_MAX]);
 void daemon_on_lost(
     void *arg, const struct relay_entry *, struct slice user, enum relay_loss);
+void daemon_apply_rules(struct daemon *);
 void daemon_flush(struct daemon *);
 void daemon_save_positions(struct daemon *); /* into the journal */
 int64_t daemon_wall_ms(void *arg); /* looks whether the clock was set */

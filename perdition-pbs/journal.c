@@ -28,6 +28,7 @@
 
 #define PENDING_MAX 65536       /* bytes that wait */
 #define GROWN_MIN (1024 * 1024) /* bytes; smaller files are left alone */
+#define LEAN_FACTOR 2           /* times: that a start leaves alone */
 #define GROWN_FACTOR 4          /* times what a snapshot would take */
 
 static const char magic[16] = "perdition-pbs 1";
@@ -73,6 +74,7 @@ struct journal {
 	uint64_t size; /* of the file's good part */
 	size_t pending_n;
 	bool failed; /* the file misses something: only a snapshot helps */
+	bool cut;    /* it has an entry that lives for longer than it should */
 	struct positions *positions;
 	char pending[PENDING_MAX];
 };
@@ -269,6 +271,7 @@ apply(struct journal *j, struct relay_store *s, unsigned int type,
 	e.key.prefix = r.prefix;
 	/* A clock that was wrong then, or is now, must not open for years. */
 	e.expires = r.expires < limit ? r.expires : limit;
+	j->cut = j->cut || r.expires > limit;
 	if (r.prefix > 128)
 		return false;
 	if (type == RECORD_REMOVE)
@@ -653,6 +656,7 @@ journal_snapshot(
 		goto out;
 	close(j->fd);
 	j->fd = fd;
+	j->cut = false;
 	return 0;
 out:
 	fail(err, j->tmp);
@@ -686,6 +690,14 @@ journal_flush(struct journal *j, const struct relay_store *s, struct err *err)
 		return fail(err, j->path);
 	}
 	return -1;
+}
+
+bool
+journal_is_lean(const struct journal *j, const struct relay_store *s)
+{
+	return !j->cut && !j->failed &&
+	       j->size + j->pending_n <=
+		   GROWN_MIN + LEAN_FACTOR * snapshot_size(j, s);
 }
 
 bool

@@ -80,6 +80,10 @@ void journal_save_position(
  */
 int journal_flush(struct journal *, const struct relay_store *, struct err *);
 
+/* Whether it holds little beside what a snapshot of store would, and nothing
+ * that it would not: no entry whose life had to be cut. */
+bool journal_is_lean(const struct journal *, const struct relay_store *);
+
 /* A snapshot now. */
 int journal_snapshot(
     struct journal *, const struct relay_store *, struct err *);

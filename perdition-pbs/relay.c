@@ -362,7 +362,7 @@ relay_apply_rules(struct relay *r, int64_t now)
 		}
 	}
 	while (relay_store_count(r->store) > 0 && is_full(r, 0)) {
-		lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
+		lose(r, relay_store_next(r->store), RELAY_LOST_RULES);
 		n++;
 	}
 	add_always(r, now);

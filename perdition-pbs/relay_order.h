@@ -4,9 +4,8 @@
  *
  * Millions of records in any order make a hash file out of pages that are
  * fetched again for each of them.  Put in by the page where they belong, they
- * go in several times as fast, and a small cache will do.  Where a record
- * belongs is guessed as Berkeley DB's default does it; a wrong guess would
- * cost time only.
+ * go in several times as fast.  Where a record belongs is guessed as Berkeley
+ * DB's default does it; a wrong guess would cost time only.
  */
 #ifndef PERDITION_PBS_RELAY_ORDER_H
 #define PERDITION_PBS_RELAY_ORDER_H

@@ -74,7 +74,8 @@ static struct relay_entry
 entry_of(uint32_t i)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	uint32_t ip = i * UINT32_C(2654435761);
+	uint32_t ip = UINT32_C(0x20000000) |
+		      (i * UINT32_C(2654435761) & UINT32_C(0xfffffff));
 	struct relay_entry e = { .expires = NOW + 1 + ip % 3600 };
 
 	memcpy(&e.key.ip, mapped, sizeof(mapped));

@@ -193,6 +193,47 @@ START_TEST(limits)
 }
 END_TEST
 
+/* What a start may leave as it is, and who only looks. */
+START_TEST(lean)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_entry e = entry(1, LIMIT + 1);
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	ck_assert_int_eq(
+	    journal_read(scratch_path("j"), s, 0, LIMIT, &err), -1);
+	ck_assert_int_eq(err.code, ENOENT);
+	write_some();
+	j = open_it(s, 0, &torn);
+	ck_assert(journal_is_lean(j, s));
+	/* It would come back with each start, and live on from there. */
+	journal_touch(j, &e, SLICE("bob"));
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert(!journal_is_lean(j, s));
+	relay_store_clear(s);
+	ck_assert_int_eq(journal_read(scratch_path("j"), s, 0, LIMIT, &err), 0);
+	ck_assert_uint_eq(relay_store_count(s), 2);
+	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
+	ck_assert(journal_is_lean(j, s));
+	/* A torn end is the owner's to cut off. */
+	scratch_write("j", "a", "torn", 4);
+	relay_store_clear(s);
+	ck_assert_int_eq(journal_read(scratch_path("j"), s, 0, LIMIT, &err), 0);
+	ck_assert_uint_eq(relay_store_count(s), 2);
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 4);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 START_TEST(stays_small)
 {
 	struct relay_store *s = relay_store_create();
@@ -340,6 +381,7 @@ main(void)
 	tcase_add_test(t, comes_back);
 	tcase_add_test(t, torn_anywhere);
 	tcase_add_test(t, limits);
+	tcase_add_test(t, lean);
 	tcase_add_test(t, stays_small);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, old_form);

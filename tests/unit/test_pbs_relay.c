@@ -12,6 +12,7 @@
 #include "../lib/check_run.h"
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_file.h"
+#include "perdition-pbs/relay_names.h"
 
 #include "common/banned.h"
 
@@ -370,6 +371,46 @@ START_TEST(store_users)
 }
 END_TEST
 
+/* 64 bytes an entry beyond its key and its user's name, and all of it is given
+ * back. */
+START_TEST(store_memory)
+{
+	enum { N = 98000 }; /* near a multiple of CHUNK_ITEMS */
+	struct relay_store *s = relay_store_create();
+	struct relay_names *names = relay_names_create();
+	size_t empty = relay_store_bytes(s) + relay_names_bytes(names);
+	size_t without, with, text_bytes = 0;
+
+	for (uint32_t i = 0; i < N; i++) {
+		struct relay_entry e = numbered(i, 1 + i % 1000);
+
+		ck_assert_int_eq(
+		    relay_store_touch(s, &e, SLICE(""), 0), RELAY_NEW);
+	}
+	without = relay_store_bytes(s);
+	ck_assert_uint_lt(without, N * (17 + 64));
+	for (uint32_t i = 0; i < N; i++) {
+		struct relay_entry e = numbered(i, 1000 + i % 1000);
+		char text[40];
+		int n = snprintf(text, sizeof(text), "user%u@example.net", i);
+
+		text_bytes += (size_t)n;
+		relay_store_touch(s, &e, slice_make(text, (size_t)n), 0);
+	}
+	with = relay_store_bytes(s);
+	ck_assert_uint_gt(with, without);
+	ck_assert_uint_lt(with, N * (17 + 64) + text_bytes);
+	while (relay_store_count(s) > 0) {
+		struct relay_key k = relay_store_next(s)->key;
+
+		relay_store_remove(s, &k);
+	}
+	ck_assert_uint_lt(relay_store_bytes(s), empty + 4 * 1024 * 1024);
+	relay_store_destroy(&s);
+	relay_names_destroy(&names);
+}
+END_TEST
+
 /* --- as one -------------------------------------------------------------- */
 
 struct seen {
@@ -480,6 +521,41 @@ START_TEST(users)
 	ck_assert(slice_eq(relay_store_user(r.store, e), SLICE("ann")));
 	ck_assert_int_eq(login_as(&r, "bob", &a, 1003, 1003), RELAY_HANDED);
 	ck_assert(slice_eq(relay_store_user(r.store, e), SLICE("bob")));
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+/* The clock goes a day back, then two on: who had how long to live keeps it,
+ * and the limits count on. */
+START_TEST(clock_steps)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct addr a = ip("192.0.2.1");
+	const int64_t day = 86400;
+	int64_t now = 100 * day;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		a.ip.s6_addr[15] = (uint8_t)(1 + i);
+		ck_assert_int_eq(
+		    login(&r, &a, now - 10 * i, now), RELAY_OPENED);
+	}
+	relay_shift(&r, -day);
+	now -= day;
+	a.ip.s6_addr[15] = 9;
+	ck_assert_int_eq(login(&r, &a, now, now), RELAY_OPENED);
+	a.ip.s6_addr[15] = 10; /* max_entries: the soonest to expire goes */
+	ck_assert_int_eq(login(&r, &a, now, now), RELAY_OPENED);
+	ck_assert_uint_eq(relay_store_count(r.store), 4);
+	a.ip.s6_addr[15] = 3;
+	ck_assert_ptr_null(relay_find(&r, &a, now));
+	ck_assert_uint_eq(relay_expire(&r, now + 89, 0), 0);
+	ck_assert_uint_eq(relay_expire(&r, now + 90, 0), 1);
+	relay_shift(&r, 2 * day);
+	now += 2 * day;
+	ck_assert_uint_eq(relay_expire(&r, now + 99, 0), 0);
+	ck_assert_uint_eq(relay_expire(&r, now + 100, 0), 3);
+	ck_assert_uint_eq(seen.all, 2);
 	relay_store_destroy(&r.store);
 }
 END_TEST
@@ -773,6 +849,8 @@ main(void)
 	tcase_add_test(t, store_touches);
 	tcase_add_test(t, store_agrees);
 	tcase_add_test(t, store_users);
+	tcase_add_test(t, store_memory);
+	tcase_add_test(t, clock_steps);
 	tcase_add_test(t, logins);
 	tcase_add_test(t, users);
 	tcase_add_test(t, bounds);
