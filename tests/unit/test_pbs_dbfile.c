@@ -146,7 +146,9 @@ tool(enum relay_op op, const char *address, int64_t now,
 		.n = 1,
 		.prefix = "pop:",
 		.rule = { .v4_mask = 32, .v6_mask = 64 },
-		.limits = { 100, 1000, 1000 } };
+		.limits = { .timeout = 100,
+		    .max_entries = 1000,
+		    .max_new_per_second = 1000 } };
 	struct relay_entry e;
 	struct relay_request q = { .op = op, .timeout = 50 };
 	int ret;
