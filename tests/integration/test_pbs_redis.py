@@ -8,9 +8,9 @@ import socket
 import time
 
 import pki
-from harness import TestCase, sanitizer_env, wait_for
-from pair import Pbs, options, program, sanitized
-from redisserver import Redis, RedisError, Sentinel
+from harness import TestCase, wait_for
+from pair import Pbs, sanitized
+from redisserver import Redis, Sentinel
 from relaydb import RelayDb
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
@@ -135,3 +135,263 @@ class Sharing(SharedTestCase):
             self.nowhere(addr)
         a.login(two)
         self.everywhere(two)
+
+
+class Outage(SharedTestCase):
+    def stop_redis(self):
+        self.redis.stop(signal.SIGKILL)
+        for host in self.hosts:
+            # Said before, maybe: of the outage before this one.
+            wait_for(f"{host.name} notices",
+                     lambda h=host: h.output().rfind("event=redis-error")
+                     > h.output().rfind("event=redis-up"))
+
+    def test_killed_and_back_empty(self):
+        self.start_redis()
+        a, b, c = self.start_hosts(redis_server=self.redis.address)
+        kept, gone, mine = self.fresh(), self.fresh(), self.fresh()
+        a.login(kept, gone)
+        self.everywhere(gone)
+        self.stop_redis()
+        # Everything local goes on.
+        a.login(mine)
+        a.wait_has(mine)
+        b.run("remove", gone)
+        b.wait_gone(gone)
+        self.assertFalse(c.has(mine))
+        self.assertTrue(c.has(gone))
+        errors = [h.output().count("event=redis-error") for h in self.hosts]
+        begin = time.monotonic()
+        self.redis.start()
+        self.everywhere(mine)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.nowhere(gone)
+        self.everywhere(kept)
+        # Once a reason: the end of the connection, and no new one.
+        for count in errors:
+            self.assertLessEqual(count, 3)
+        # A host that is new learns all from a Redis that had lost it.
+        c.stop()
+        for name in (c.db, *c.dir.glob("*.journal")):
+            name.unlink()
+        c.start()
+        for addr in (kept, mine):
+            c.wait_has(addr)
+        self.assertFalse(c.has(gone))
+
+    def test_emptied_while_connected(self):
+        self.start_redis()
+        a, b, _ = self.start_hosts(redis_server=self.redis.address)
+        one, two = self.fresh(), self.fresh()
+        a.login(one)
+        self.everywhere(one)
+        self.redis.call("FLUSHALL")
+        # Found out as soon as it is looked for, ten seconds later at most.
+        wait_for("all there again", lambda: one in str(self.redis.call(
+            "XRANGE", "perdition-pbs:changes", "-", "+")))
+        b.login(two)
+        self.everywhere(two)
+
+    def test_host_away(self):
+        self.start_redis()
+        a, b, c = self.start_hosts(redis_server=self.redis.address)
+        gone, new = self.fresh(), self.fresh()
+        a.login(gone)
+        self.everywhere(gone)
+        a.stop(signal.SIGKILL)
+        b.run("remove", gone)
+        c.login(new)
+        c.wait_gone(gone)
+        a.start()
+        a.wait_gone(gone)
+        a.wait_has(new)
+        # Nor does it tell the others of what it had.
+        last = self.fresh()
+        a.login(last)
+        self.everywhere(last)
+        for host in (b, c):
+            self.assertFalse(host.has(gone))
+
+    def test_stalled(self):
+        """A Redis that does not answer makes nobody wait."""
+        self.start_redis()
+        a, b, _ = self.start_hosts(redis_server=self.redis.address)
+        self.redis.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.redis.send_signal, signal.SIGCONT)
+        one, two = self.fresh(), self.fresh()
+        a.login(one)
+        a.wait_has(one, deadline=5)
+        a.wait_log("no answer within")
+        a.login(two)
+        a.wait_has(two, deadline=5)
+        self.redis.send_signal(signal.SIGCONT)
+        self.everywhere(one)
+        self.everywhere(two)
+
+    def test_full(self):
+        self.start_redis(config=["maxmemory-policy noeviction"])
+        a, b, _ = self.start_hosts(redis_server=self.redis.address)
+        self.redis.call("CONFIG", "SET", "maxmemory", "1")
+        one, two = self.fresh(), self.fresh()
+        a.login(one)
+        a.wait_has(one)
+        a.wait_log("OOM")
+        self.redis.call("CONFIG", "SET", "maxmemory", "0")
+        self.everywhere(one)
+        a.wait_log("event=redis-restored")
+        self.assertEqual(a.output().count("OOM"), 1)
+        a.login(two)
+        self.everywhere(two)
+
+    def test_bulk(self):
+        """Much at once, and a host that comes late to it."""
+        self.start_redis()
+        a, b = self.start_hosts(SKEWS[:2], redis_server=self.redis.address)
+        many = [f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}"
+                for i in range(20000)]
+        a.login(*many)
+        self.hosts = [a, b]
+        b.wait_has(many[0], many[-1])
+        late = Host(self, "mx3", SKEWS[2], redis_server=self.redis.address)
+        self.start(late)
+        late.wait_has(many[0], many[9999], many[-1])
+        wait_for("all of them", lambda: len(late.relay.all()) == len(many))
+
+
+class Access(SharedTestCase):
+    def secret(self, text, name="password"):
+        path = self.dir / name
+        path.write_text(text + "\n")
+        path.chmod(0o600)
+        return path
+
+    def test_acl_and_database(self):
+        """The permissions that the guide gives are enough."""
+        guide = (pathlib.Path(__file__).parents[2]
+                 / "doc/guides/several-hosts.md").read_text()
+        line = next(x.strip() for x in guide.splitlines()
+                    if x.strip().startswith("user perdition-pbs "))
+        self.start_redis(config=[line.replace("SECRET", "right-horse")])
+        wrong = Host(self, "wrong", redis_server=self.redis.address,
+                     redis_user="perdition-pbs",
+                     redis_password_file=self.secret("guess"))
+        self.start(wrong)
+        wrong.wait_log("WRONGPASS")
+        one = self.fresh()
+        wrong.login(one)
+        wrong.wait_has(one)
+        a, b = self.start_hosts(
+            (0, 0), redis_server=self.redis.socket,
+            redis_user="perdition-pbs", redis_db=3,
+            redis_password_file=self.secret("right-horse", "p2"))
+        two = self.fresh()
+        a.login(two)
+        b.wait_has(two)
+        b.run("remove", two)
+        a.wait_gone(two)
+        self.assertNotIn("NOPERM", a.output() + b.output())
+        self.assertEqual(wrong.output().count("WRONGPASS"), 1)
+        self.assertNotIn("guess", wrong.output())
+
+    def test_loading_and_no_permission(self):
+        self.start_redis(config=["user default off",
+                                 "user x on nopass ~other +@all"])
+        host = Host(self, "mx1", redis_server=self.redis.address,
+                    redis_user="x", redis_password_file=self.secret("any"))
+        self.start(host)
+        host.wait_log("NOPERM")
+
+    def test_tls(self):
+        ca = pki.Authority(self.subdir("pki"))
+        server = ca.issue("redis.example", names=["localhost", "127.0.0.1"])
+        client = ca.issue("mx.example", names=["mx.example"],
+                          usage="clientAuth")
+        for pair in (server, client):
+            pair.key.chmod(0o644)
+        self.start_redis(tls=[
+            f"tls-cert-file {server.cert}", f"tls-key-file {server.key}",
+            f"tls-ca-cert-file {ca.cert}", "tls-auth-clients yes"])
+        good = {"redis_tls": True, "redis_tls_ca_cert_file": ca.cert,
+                "redis_tls_cert_file": client.both}
+        a, b = self.start_hosts(
+            (0, 0), redis_server=f"localhost:{self.redis.port}", **good)
+        one = self.fresh()
+        a.login(one)
+        b.wait_has(one)
+        bad = {
+            "self-signed certificate in certificate chain":
+                {"redis_tls_ca_cert_file": pki.Authority(self.subdir("pki2")).cert},
+            "hostname mismatch": {"redis_tls_name": "other.example"},
+            "IP address mismatch": {"redis_tls_name": "192.0.2.1"},
+        }
+        for i, (text, values) in enumerate(bad.items()):
+            host = Host(self, f"bad{i}", redis_server=self.redis.address,
+                        **{**good, **values})
+            self.start(host)
+            host.wait_log(text)
+
+    def test_hostile(self):
+        """Whoever can write there is bound by each host's rules."""
+        self.start_redis()
+        a, = self.start_hosts((0,), redis_server=self.redis.address,
+                              never="192.0.2.0/24", timeout=600)
+        key = "perdition-pbs:changes"
+        add = ("XADD", key, "*", "v", "1", "from", "evil", "changes")
+        self.redis.call(*add, "open 192.0.2.1 100000 0 \"x\"\n")
+        self.redis.call(*add, "open 198.51.100.0/8 100000 0 \"x\"\n")
+        self.redis.call(*add, b"\0\xff" * 100000)
+        self.redis.call("XADD", key, "*", "v", "2", "from", "x", "changes", "?")
+        self.redis.call("XADD", key, "*", "what", "ever")
+        self.redis.call(*add, "open 198.51.100.9 34560000000 0 \"x\\x0a\"\n")
+        a.wait_has("198.51.100.9")
+        self.assertLessEqual(a.left("198.51.100.9"), 600)
+        self.assertEqual(list(a.relay.all()), ["198.51.100.9"])
+        # Another type of key in its place is said, and got over.
+        self.redis.call("DEL", key)
+        self.redis.call("SET", key, "x")
+        a.login(self.fresh())
+        a.wait_log("WRONGTYPE")
+        self.redis.call("DEL", key)
+        a.wait_log("event=redis-up", 2)
+
+
+class Failover(SharedTestCase):
+    def test_sentinel(self):
+        master = self.start(Redis(self, "master"))
+        replica = self.start(Redis(self, "replica", config=[
+            f"replicaof 127.0.0.1 {master.port}"]))
+        wait_for("replication", lambda: "state=online"
+                 in master.call("INFO", "replication"))
+        sentinel = self.start(Sentinel(self, master))
+        wait_for("Sentinel to know the replica", lambda: sentinel.call(
+            "SENTINEL", "replicas", "mymaster"))
+        nobody = f"127.0.0.1:{Redis(self, 'none').port}"
+        a, b, c = self.start_hosts(
+            redis_server=[nobody, sentinel.address], redis_sentinel="mymaster")
+        one, two, gone = self.fresh(), self.fresh(), self.fresh()
+        a.login(one, gone)
+        self.everywhere(gone)
+        master.stop(signal.SIGKILL)
+        a.login(two)
+        a.wait_has(two)
+        b.run("remove", gone)
+        wait_for("failover", replica.is_master, 60)
+        self.everywhere(two)
+        self.nowhere(gone)
+        self.assertTrue(all(h.has(one) for h in self.hosts))
+
+    def test_replica_first(self):
+        """Given by hand: the one that takes writes is found."""
+        master = self.start(Redis(self, "master"))
+        replica = self.start(Redis(self, "replica", config=[
+            f"replicaof 127.0.0.1 {master.port}"]))
+        a, b = self.start_hosts(
+            SKEWS[:2], redis_server=[replica.address, master.address])
+        one, two = self.fresh(), self.fresh()
+        a.login(one)
+        b.wait_has(one)
+        # They change places.
+        replica.call("REPLICAOF", "NO", "ONE")
+        master.call("REPLICAOF", "127.0.0.1", replica.port)
+        a.login(two)
+        b.wait_has(two)
