@@ -235,7 +235,8 @@ daemon_on_control(void *arg, struct slice line, char out[STREAM_REPLY_MAX])
 		check_clock(d);
 		relay_execute(&d->relay, &r->q, wall(), &res);
 		log_request(r, &res);
-		/* The tool's user may look at the file at once. */
+		/* The tool's user may look at the file at once: it is
+		 * written now, if it is not the turn of others. */
 		d->published_at = 0;
 		daemon_flush(d);
 		n = control_reply_ok(&res, d->config.prefix, out);

@@ -87,12 +87,17 @@ class Answers(PbsTestCase):
         for _ in range(3):
             self.ask(BOB)
         self.ask("203.0.113.5", Lookup)
-        lines = [line.partition("event=relay-allowed ")[2]
-                 for line in self.daemon.output().splitlines()
-                 if "event=relay-allowed " in line]
-        self.assertEqual(lines, [
+        expected = [
             f"address={BOB} user=bob by={BOB} service=policy",
-            "address=203.0.113.5 user=bob by=203.0.113.0/24 service=lookup"])
+            "address=203.0.113.5 user=bob by=203.0.113.0/24 service=lookup"]
+        # The log is written after the answer.
+        wait_for("both lines", lambda: len(self.traces()) >= len(expected))
+        self.assertEqual(self.traces(), expected)
+
+    def traces(self):
+        return [line.partition("event=relay-allowed ")[2]
+                for line in self.daemon.output().splitlines()
+                if "event=relay-allowed " in line]
 
     def test_without_login(self):
         self.start_answers(always="198.51.100.0/24")
