@@ -349,9 +349,10 @@ look_at_entry(struct share *s, struct share_change *c)
 	opened = relay_remote_opened(s->relay, e, now);
 	if (e->mark == s->mark && !(s->long_too && opened == INT64_MIN))
 		return false;
-	age = opened == INT64_MIN || now - opened <= RELAY_REMOTE_SLACK
-		  ? 0
-		  : (now - opened) * MS;
+	/* Of when it was opened only the second is known, and that may have
+	 * been rounded up: of a login and a removal as close as that, the
+	 * removal is to count. */
+	age = opened == INT64_MIN ? 0 : s->wall - opened * MS + MS / 2;
 	return open_change(s, &e->key, age, c);
 }
 

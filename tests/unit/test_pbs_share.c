@@ -584,6 +584,25 @@ START_TEST(lost)
 }
 END_TEST
 
+/* Opened and shut within a second, of which only the second is known. */
+START_TEST(lost_close)
+{
+	begin();
+	login(&w.hosts[0], "198.51.100.1");
+	settle();
+	lose_log();
+	passed += 300;
+	shut(&w.hosts[1], "198.51.100.1");
+	passed += 300;
+	for (size_t i = 0; i < HOSTS; i++) {
+		come_back(&w.hosts[((size_t)_i + i) % HOSTS]);
+		settle();
+	}
+	EXPECT("198.51.100.1", 0);
+	end();
+}
+END_TEST
+
 START_TEST(lost_often)
 {
 	begin();
@@ -730,6 +749,7 @@ main(void)
 	tcase_add_test(t, away_purged);
 	tcase_add_test(t, old_line);
 	tcase_add_test(t, lost);
+	tcase_add_loop_test(t, lost_close, 0, HOSTS);
 	tcase_add_test(t, lost_often);
 	tcase_add_test(t, not_read_back);
 	tcase_add_test(t, many);
