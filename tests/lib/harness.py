@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -50,6 +51,9 @@ def wait_for(what, condition, deadline=DEADLINE, interval=0.01):
 
 
 _handed_out = set()
+# Below those that the kernel gives to whoever connects, or one of them could
+# be taken again until the server listens.
+PORTS = range(10240, 32768)
 
 
 def free_port(*hosts):
@@ -57,15 +61,14 @@ def free_port(*hosts):
     that this process has not handed out before."""
     hosts = hosts or ("127.0.0.1",)
     for _ in range(100):
+        port = random.choice(PORTS)
         with contextlib.ExitStack() as stack:
-            port = 0
             try:
                 for host in hosts:
                     family = (socket.AF_INET6 if ":" in host
                               else socket.AF_INET)
                     sock = stack.enter_context(socket.socket(family))
                     sock.bind((host, port))
-                    port = sock.getsockname()[1]
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
