@@ -68,7 +68,9 @@ class NisMap(MapTest):
         # What does not exist is no reason to send users elsewhere.
         self.change(map_library_opt="nosuch domain=elsewhere.test")
         self.refused_at_last("ann")
-        self.daemon.wait_log("map nis: ")
+        # On a busy machine it may be ended before it has said why.
+        wait_for("the module's words", lambda: self.login("ann") and
+                 "map nis: " in self.daemon.output(), 60)
 
     def refused_at_last(self, user):
         wait_for("a refusal", lambda: self.login(user)[2].startswith(

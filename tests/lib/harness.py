@@ -149,6 +149,13 @@ class Daemon:
 
     def send_signal(self, number):
         os.kill(self.proc.pid, number)
+        if number == signal.SIGSTOP:  # another thread may still be at work
+            wait_for(f"{self.name} stopped", self._is_stopped)
+
+    def _is_stopped(self):
+        tasks = pathlib.Path(f"/proc/{self.proc.pid}/task").iterdir()
+        return all((t / "stat").read_text().rpartition(")")[2].split()[0]
+                   in "TZ" for t in tasks)
 
     def stop(self, number=signal.SIGTERM, deadline=DEADLINE):
         """End it and whatever it left of its session; the exit status."""
