@@ -22,8 +22,9 @@
 
 #include "common/banned.h"
 
-#define QUEUE_MAX 262144u     /* keys; beyond, a new file is cheaper */
-#define BATCH_MAX 8192u       /* keys under one lock: some 20 ms at worst */
+#define QUEUE_MAX 262144u /* keys; beyond, a new file is cheaper */
+#define BATCH_MAX 8192u   /* keys under one lock: some 20 ms at worst */
+#define BACKLOG (8 * BATCH_MAX)
 #define BATCH_MIN 64u         /* where disk is scarce */
 #define ANEW_SHARE 4          /* a change of so large a part is a new file */
 #define AT_ONCE 1000u         /* entries that need no child to be written */
@@ -414,7 +415,7 @@ build_in_child(struct relay_db *d, struct err *err)
 {
 	uint64_t now = uv_now(d->loop);
 
-	if (now < d->build_due) {
+	if (!d->anew && now < d->build_due) {
 		again_in(d, d->build_due - now);
 		return true;
 	}
@@ -537,15 +538,24 @@ is_early(struct relay_db *d)
 	return wait > 0;
 }
 
+/* As after catching up: batch by batch it would take longer. */
+static bool
+is_backlog(const struct relay_db *d)
+{
+	return waiting(d) > BACKLOG &&
+	       waiting(d) > relay_store_count(d->store) / ANEW_SHARE;
+}
+
 /* Full buckets split one by one; better laid out for more at once.  Records
  * that were only rewritten count too, so that what has been changed for long is
  * made anew now and then. */
 static bool
-wants_room(const struct relay_db *d)
+wants_new_file(const struct relay_db *d)
 {
 	return d->build == NULL &&
 	       (d->loop == NULL || uv_now(d->loop) >= d->build_due) &&
-	       !dbfile_roomy(d->file, d->records + d->n * RELAY_SPELLINGS);
+	       (is_backlog(d) ||
+		   !dbfile_roomy(d->file, d->records + d->n * RELAY_SPELLINGS));
 }
 
 void
@@ -555,18 +565,15 @@ relay_db_flush(struct relay_db *d)
 		return;
 	if ((waiting(d) == 0 && (!d->anew || d->build != NULL)) || is_early(d))
 		return;
-	/* As after catching up: batch by batch it would take longer. */
-	if (d->build == NULL && d->n > BATCH_MAX &&
-	    d->n > relay_store_count(d->store) / ANEW_SHARE)
-		need_anew(d);
 	if (d->build == NULL && (d->anew || d->file == NULL)) {
 		flush_anew(d);
 		return;
 	}
-	if (wants_room(d))
+	if (wants_new_file(d))
 		flush_anew(d);
-	/* It goes on while another one is made. */
-	if (d->file != NULL && waiting(d) > 0)
+	/* The present one goes on meanwhile, but for such a backlog. */
+	if (d->file != NULL && waiting(d) > 0 &&
+	    (d->build == NULL || !is_backlog(d)))
 		flush_in_place(d);
 }
 

@@ -146,7 +146,8 @@ def visible(args, folder):
                 [pbs.program, "--mode", "list", "--db_file",
                  f"{args.type}:{pbs.db}", addr], capture_output=True,
                 check=False).returncode == 0
-    count, gap = (30, 0.12) if args.quick else (300, 0.12)
+    # More than one change a second over long is a load already.
+    count, gap = (10, 0.3) if args.quick else (100, 1.1)
 
     def by_log(addr):
         with open(pbs.log, "a", encoding="ascii") as f:
