@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,134 +32,221 @@ apply_position(struct journal *j, unsigned int type, struct slice body)
 				  slice_skip(body, n)) == 0;
 }
 
-static bool
-apply(struct journal *j, struct relay_store *s, unsigned int type,
-    struct slice body, int64_t now, int64_t limit)
+/* What has to be known to take records. */
+struct load {
+	struct journal *j;
+	struct relay_store *store;
+	int64_t now, limit;
+	struct err *err;
+};
+
+/* 1, 0: it is none of ours, or -1 with err. */
+static int
+apply_touch(struct load *l, const struct record_entry *r, struct slice user)
+{
+	struct relay_entry e;
+
+	memset(&e, 0, sizeof(e));
+	e.key.ip = r->ip;
+	e.key.prefix = r->prefix;
+	/* A clock that was wrong then, or is now, must not open for years. */
+	e.expires = r->expires < l->limit ? r->expires : l->limit;
+	l->j->cut = l->j->cut || r->expires > l->limit;
+	if (e.expires <= l->now)
+		return 1;
+	/* The rest of the file is not to be given up for that. */
+	if (relay_store_touch(l->store, &e, user, l->now) == -1)
+		return journal_fail(l->err, l->j->path);
+	return 1;
+}
+
+static int
+apply(struct load *l, unsigned int type, struct slice body)
 {
 	struct record_entry r;
-	struct relay_entry e;
-	struct slice user;
+	struct relay_key k;
 
 	if (type == RECORD_PURGE) {
-		relay_store_clear(s);
-		return true;
+		relay_store_clear(l->store);
+		return 1;
 	}
 	if (type == RECORD_SOURCE || type == RECORD_POSITION)
-		return apply_position(j, type, body);
-	if (body.n < sizeof(r) ||
-	    (type != RECORD_TOUCH && type != RECORD_REMOVE))
-		return false;
+		return apply_position(l->j, type, body) ? 1 : 0;
+	if (body.n < sizeof(r))
+		return 0;
 	memcpy(&r, body.p, sizeof(r));
-	user = slice_skip(body, sizeof(r));
-	memset(&e, 0, sizeof(e));
-	e.key.ip = r.ip;
-	e.key.prefix = r.prefix;
-	/* A clock that was wrong then, or is now, must not open for years. */
-	e.expires = r.expires < limit ? r.expires : limit;
-	j->cut = j->cut || r.expires > limit;
 	if (r.prefix > 128)
-		return false;
-	if (type == RECORD_REMOVE)
-		relay_store_remove(s, &e.key);
-	else if (e.expires > now)
-		return relay_store_touch(s, &e, user, now) != -1;
-	return true;
+		return 0;
+	if (type == RECORD_TOUCH)
+		return apply_touch(l, &r, slice_skip(body, sizeof(r)));
+	if (type != RECORD_REMOVE)
+		return 0;
+	memset(&k, 0, sizeof(k));
+	k.ip = r.ip;
+	k.prefix = r.prefix;
+	relay_store_remove(l->store, &k);
+	return 1;
 }
+
+/* --- the file, piece by piece -------------------------------------------- */
+
+#define PIECE ((size_t)1 << 20) /* bytes */
+
+struct reader {
+	int fd;
+	off_t next; /* of the file: what follows end */
+	char *buf;  /* of PIECE */
+	size_t at, end;
+	bool ended; /* nothing follows */
+};
+
+/* Has n bytes at hand, or all that there are; what was at hand moves.  0, or
+ * -1 with errno. */
+static int
+read_ahead(struct reader *r, size_t n)
+{
+	if (r->end - r->at >= n || r->ended)
+		return 0;
+	memmove(r->buf, r->buf + r->at, r->end - r->at);
+	r->end -= r->at;
+	r->at = 0;
+	while (r->end < PIECE) {
+		ssize_t got =
+		    pread(r->fd, r->buf + r->end, PIECE - r->end, r->next);
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1)
+			return -1;
+		r->ended = got == 0;
+		if (got == 0)
+			break;
+		r->end += (size_t)got;
+		r->next += got;
+	}
+	return 0;
+}
+
+/* The next n of what is at hand; NULL: not so many. */
+static const char *
+take(struct reader *r, size_t n)
+{
+	const char *p = r->buf + r->at;
+
+	if (r->end - r->at < n)
+		return NULL;
+	r->at += n;
+	return p;
+}
+
+/* --- records ------------------------------------------------------------- */
 
 /* Records are taken in groups, so that the store can fetch from memory what
  * all of a group need: on a file of millions that is what takes the time. */
 struct group {
-	FILE *f;
-	int64_t now, limit;
 	size_t n;
-	char record[RELAY_STORE_FETCH][RECORD_MAX];
+	struct record {
+		unsigned int type;
+		struct slice body;
+	} records[RELAY_STORE_FETCH];
 };
+static_assert(PIECE > RELAY_STORE_FETCH * RECORD_MAX,
+    "what is at hand does not hold a group");
 
-/* The next record, if it is whole.  Its length, or 0. */
-static size_t
-read_record(const struct journal *j, FILE *f, char record[RECORD_MAX])
+/* The next record, if it is whole. */
+static bool
+read_record(const struct journal *j, struct reader *r, struct record *out)
 {
 	struct record_head head;
+	const char *p = take(r, sizeof(head));
 	size_t n;
 
-	/* In parentheses: glibc has a macro of this name too, which gcc warns
-	 * of with -fsanitize=undefined. */
-	if ((fread_unlocked)(record, sizeof(head), 1, f) != 1)
-		return 0;
-	memcpy(&head, record, sizeof(head));
+	if (p == NULL)
+		return false;
+	memcpy(&head, p, sizeof(head));
 	n = sizeof(head) + head.len;
-	if (n > RECORD_MAX ||
-	    (head.len > 0 &&
-		(fread_unlocked)(record + sizeof(head), head.len, 1, f) != 1) ||
-	    journal_checksum(j, record, n) != head.sum)
-		return 0;
-	return n;
+	if (n > RECORD_MAX || take(r, head.len) == NULL ||
+	    journal_checksum(j, p, n) != head.sum)
+		return false;
+	*out = (struct record){ head.type,
+		slice_make(p + sizeof(head), head.len) };
+	return true;
 }
 
 static void
 fetch_group(const struct group *g, const struct relay_store *s)
 {
 	struct relay_key keys[RELAY_STORE_FETCH];
+	struct slice users[RELAY_STORE_FETCH];
 	size_t n = 0;
 
 	for (size_t i = 0; i < g->n; i++) {
-		struct record_head head;
 		struct record_entry r;
 
-		memcpy(&head, g->record[i], sizeof(head));
-		if (head.len < sizeof(r))
+		if (g->records[i].body.n < sizeof(r))
 			continue;
 		/* What is no entry's does no harm. */
-		memcpy(&r, g->record[i] + sizeof(head), sizeof(r));
+		memcpy(&r, g->records[i].body.p, sizeof(r));
 		memset(&keys[n], 0, sizeof(keys[n]));
 		keys[n].ip = r.ip;
-		keys[n++].prefix = r.prefix;
+		keys[n].prefix = r.prefix;
+		users[n++] = slice_skip(g->records[i].body, sizeof(r));
 	}
-	relay_store_fetch(s, keys, n);
+	relay_store_fetch(s, keys, users, n);
 }
 
-/* Whether there may be more. */
-static bool
-load_group(struct journal *j, struct group *g, struct relay_store *s)
+/* 1: there may be more, 0, or -1 with err. */
+static int
+load_group(struct load *l, struct reader *r)
 {
-	bool more = true;
+	struct group g = { 0 };
 
-	for (g->n = 0; g->n < RELAY_STORE_FETCH; g->n++)
-		if (read_record(j, g->f, g->record[g->n]) == 0)
-			break;
-	more = g->n == RELAY_STORE_FETCH;
-	fetch_group(g, s);
-	for (size_t i = 0; i < g->n; i++) {
-		struct record_head head;
+	if (read_ahead(r, RELAY_STORE_FETCH * RECORD_MAX) == -1)
+		return journal_fail(l->err, l->j->path);
+	while (g.n < RELAY_STORE_FETCH && read_record(l->j, r, &g.records[g.n]))
+		g.n++;
+	fetch_group(&g, l->store);
+	for (size_t i = 0; i < g.n; i++) {
+		const struct record *record = &g.records[i];
+		int ret = apply(l, record->type, record->body);
 
-		memcpy(&head, g->record[i], sizeof(head));
-		if (!apply(j, s, head.type,
-			slice_make(g->record[i] + sizeof(head), head.len),
-			g->now, g->limit))
-			return false;
-		j->size += sizeof(head) + head.len;
+		if (ret != 1)
+			return ret;
+		l->j->size += sizeof(struct record_head) + record->body.n;
 	}
-	return more;
+	return g.n == RELAY_STORE_FETCH ? 1 : 0;
+}
+
+/* About how many records there are in so many bytes, by those at hand. */
+static size_t
+count_records(const struct reader *r, off_t size)
+{
+	struct record_head head;
+	size_t n = 0, at = r->at;
+
+	while (r->end - at > sizeof(head)) {
+		memcpy(&head, r->buf + at, sizeof(head));
+		if (head.len >= r->end - at - sizeof(head))
+			break;
+		at += sizeof(head) + head.len;
+		n++;
+	}
+	return n == 0 ? 0 : (size_t)size / ((at - r->at) / n);
 }
 
 static int
-load_all(struct journal *j, FILE *f, struct relay_store *s, int64_t now,
-    int64_t limit, off_t size)
+load_all(struct load *l, struct reader *r, off_t size)
 {
-	struct group *g = calloc(1, sizeof(*g));
+	int ret;
 
-	if (g == NULL)
-		return -1;
-	g->f = f;
-	g->now = now;
-	g->limit = limit;
-	relay_store_load(s, (size_t)size / (sizeof(struct record_head) +
-					       sizeof(struct record_entry)));
-	while (load_group(j, g, s))
-		continue;
-	relay_store_loaded(s);
-	free(g);
-	return 0;
+	if (read_ahead(r, RELAY_STORE_FETCH * RECORD_MAX) == -1)
+		return journal_fail(l->err, l->j->path);
+	relay_store_load(l->store, count_records(r, size));
+	do
+		ret = load_group(l, r);
+	while (ret == 1);
+	relay_store_loaded(l->store);
+	return ret;
 }
 
 /* As a power failure leaves a file whose size was known and its data not. */
@@ -172,58 +258,55 @@ is_zero(const struct header *h)
 	return memcmp(h, &zero, sizeof(zero)) == 0;
 }
 
-/* From the start.  0, 1: there is nothing, or -1 with err. */
 static int
-read_all(struct journal *j, FILE *f, struct relay_store *s, int64_t now,
-    int64_t limit, off_t *size, struct err *err)
+read_from(struct load *l, struct reader *r, off_t size)
 {
-	struct stat st;
+	struct journal *j = l->j;
 	struct header h;
+	const char *p;
 
-	if (fstat(j->fd, &st) == -1 || fseek(f, 0, SEEK_SET) == -1)
-		return journal_fail(err, j->path);
-	*size = st.st_size;
-	memset(&h, 0, sizeof(h));
-	if (fread(&h, sizeof(h), 1, f) != 1 || is_zero(&h))
+	if (read_ahead(r, sizeof(h)) == -1)
+		return journal_fail(l->err, j->path);
+	p = take(r, sizeof(h));
+	if (p != NULL)
+		memcpy(&h, p, sizeof(h));
+	if (p == NULL || is_zero(&h))
 		return 1;
 	if (memcmp(h.magic, JOURNAL_MAGIC, sizeof(h.magic)) != 0)
-		return err_set(
-		    err, EINVAL, "%s: not a journal of perdition-pbs", j->path);
+		return err_set(l->err, EINVAL,
+		    "%s: not a journal of perdition-pbs", j->path);
 	j->key = h.key;
 	j->size = sizeof(h);
-	if (load_all(j, f, s, now, limit, st.st_size) == -1)
-		return journal_fail(err, j->path);
-	return 0;
+	return load_all(l, r, size);
 }
 
-/* A stream on the file, or NULL with err. */
-static FILE *
-open_stream(const struct journal *j, struct err *err)
+/* From the start.  0, 1: there is nothing, or -1 with err. */
+static int
+read_all(struct load *l, off_t *size)
 {
-	int fd = dup(j->fd);
-	FILE *f = fd == -1 ? NULL : fdopen(fd, "r");
+	struct reader r = { .fd = l->j->fd };
+	struct stat st;
+	int ret = -1;
 
-	if (f == NULL) {
-		journal_fail(err, j->path);
-		if (fd != -1)
-			close(fd);
-	}
-	return f;
+	r.buf = malloc(PIECE);
+	if (r.buf == NULL || fstat(r.fd, &st) == -1)
+		journal_fail(l->err, l->j->path);
+	else
+		ret = read_from(l, &r, st.st_size);
+	*size = r.buf == NULL ? 0 : st.st_size;
+	free(r.buf);
+	return ret;
 }
 
 int
 journal_load(struct journal *j, struct relay_store *s, int64_t now,
     int64_t limit, uint64_t *torn, struct err *err)
 {
-	FILE *f = open_stream(j, err);
+	struct load l = { j, s, now, limit, err };
 	off_t size = 0;
-	int ret;
+	int ret = read_all(&l, &size);
 
 	*torn = 0;
-	if (f == NULL)
-		return -1;
-	ret = read_all(j, f, s, now, limit, &size, err);
-	fclose(f);
 	if (ret == -1)
 		return -1;
 	*torn = (uint64_t)size - (ret == 1 ? 0 : j->size);
@@ -240,7 +323,7 @@ journal_read(const char *path, struct relay_store *s, int64_t now,
     int64_t limit, struct err *err)
 {
 	struct journal *j = journal_create(path, err);
-	FILE *f = NULL;
+	struct load l = { j, s, now, limit, err };
 	off_t size;
 	int ret = -1;
 
@@ -250,11 +333,7 @@ journal_read(const char *path, struct relay_store *s, int64_t now,
 	if (j->fd == -1)
 		journal_fail(err, path);
 	else
-		f = open_stream(j, err);
-	if (f != NULL) {
-		ret = read_all(j, f, s, now, limit, &size, err);
-		fclose(f);
-	}
+		ret = read_all(&l, &size);
 	journal_close(&j);
 	return ret == -1 ? -1 : 0;
 }

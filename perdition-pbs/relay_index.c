@@ -79,10 +79,12 @@ merge(struct relay_index *ix)
 {
 	size_t last = ix->n - 1;
 	uint32_t *end = head(ix, last & ix->mask >> 1);
+	uint32_t more = *head(ix, last);
 
-	while (*end != 0)
+	while (more != 0 && *end != 0)
 		end = ix->next(ix->owner, *end);
-	*end = *head(ix, last);
+	if (more != 0)
+		*end = more;
 	ix->n--;
 	if (ix->n - 1 <= ix->mask >> 1)
 		ix->mask >>= 1;

@@ -27,6 +27,7 @@ struct relay_names {
 	struct hash_key hash;
 	struct relay_index index;
 	struct chunks words;
+	size_t expected;                          /* names to come */
 	size_t end;                               /* words; 0 is no id */
 	uint32_t free[WORDS(RELAY_USER_MAX) + 1]; /* by words; 0: none */
 };
@@ -166,6 +167,8 @@ relay_names_add(struct relay_names *s, struct slice text)
 	id = find(s, text, hash);
 	if (id != 0)
 		return id;
+	if (s->expected > 0 && s->index.n == 0)
+		relay_index_reserve(&s->index, s->expected);
 	id = take(s, WORDS(text.n));
 	if (id == 0)
 		return 0;
@@ -188,6 +191,33 @@ relay_names_remove(struct relay_names *s, uint32_t id)
 		relay_names_clear(s);
 	else
 		give_back(s, id);
+}
+
+void
+relay_names_expect(struct relay_names *s, size_t n)
+{
+	s->expected = n;
+	if (n == 0)
+		relay_index_fit(&s->index);
+}
+
+uint64_t
+relay_names_prefetch(const struct relay_names *s, struct slice text)
+{
+	uint64_t hash = hash_bytes(&s->hash, cut(text));
+
+	relay_index_prefetch(&s->index, hash);
+	return hash;
+}
+
+uint32_t
+relay_names_prefetch_first(const struct relay_names *s, uint64_t hash)
+{
+	uint32_t id = relay_index_first(&s->index, hash);
+
+	if (id != 0)
+		__builtin_prefetch(relay_names_get(s, id));
+	return id;
 }
 
 size_t

@@ -39,6 +39,18 @@ void relay_names_clear(struct relay_names *);
 /* The number of a name that is there, or 0. */
 uint32_t relay_names_find(const struct relay_names *, struct slice text);
 
+/*
+ * About n names come at once, if any: the first makes room for them in the
+ * index.  0: all have come, and what was too much is given back.
+ */
+void relay_names_expect(struct relay_names *, size_t n);
+
+/* Text is going to be added: two steps have what that needs fetched from
+ * memory, best with others' in between.  The first returns its hash; the
+ * second the first name of its chain, its own most likely, or 0. */
+uint64_t relay_names_prefetch(const struct relay_names *, struct slice text);
+uint32_t relay_names_prefetch_first(const struct relay_names *, uint64_t hash);
+
 /* Valid until id is removed. */
 struct relay_name *relay_names_get(const struct relay_names *, uint32_t id);
 

@@ -467,26 +467,47 @@ relay_store_shift(struct relay_store *s, int64_t delta)
 void
 relay_store_load(struct relay_store *s, size_t n)
 {
+	n = n < RELAY_STORE_MAX ? n : RELAY_STORE_MAX;
 	relay_index_reserve(&s->index, n);
+	relay_names_expect(s->names, n);
 	s->loading = true;
 }
 
-void
-relay_store_fetch(
-    const struct relay_store *s, const struct relay_key *keys, size_t n)
+/* The user's list begins with an entry that gets a new neighbour. */
+static void
+fetch_ring(const struct relay_store *s, uint32_t user_id)
 {
-	uint64_t hash[RELAY_STORE_FETCH];
+	uint32_t first =
+	    user_id == 0 ? 0 : relay_names_get(s->names, user_id)->first;
+
+	if (first != 0)
+		__builtin_prefetch(slot_at(s, first), 1);
+}
+
+void
+relay_store_fetch(const struct relay_store *s, const struct relay_key *keys,
+    const struct slice *users, size_t n)
+{
+	uint64_t hash[RELAY_STORE_FETCH], name[RELAY_STORE_FETCH];
+	uint32_t user_id[RELAY_STORE_FETCH];
 
 	for (size_t i = 0; i < n; i++) {
 		hash[i] = hash_key_of(s, &keys[i]);
 		relay_index_prefetch(&s->index, hash[i]);
+		if (users[i].n > 0)
+			name[i] = relay_names_prefetch(s->names, users[i]);
 	}
 	for (size_t i = 0; i < n; i++) {
 		uint32_t id = relay_index_first(&s->index, hash[i]);
 
 		if (id != 0)
-			__builtin_prefetch(slot_at(s, id));
+			__builtin_prefetch(slot_at(s, id), 1);
+		user_id[i] = users[i].n == 0 ? 0
+					     : relay_names_prefetch_first(
+						   s->names, name[i]);
 	}
+	for (size_t i = 0; i < n; i++)
+		fetch_ring(s, user_id[i]);
 }
 
 void
@@ -494,6 +515,7 @@ relay_store_loaded(struct relay_store *s)
 {
 	s->loading = false;
 	relay_index_fit(&s->index);
+	relay_names_expect(s->names, 0);
 	for (size_t h = s->n / 2; h-- > 0;)
 		heap_down(s, h, *heap_at(s, h));
 }

@@ -101,11 +101,11 @@ void relay_store_shift(struct relay_store *, int64_t delta);
 void relay_store_load(struct relay_store *, size_t n);
 void relay_store_loaded(struct relay_store *);
 
-/* These keys, n of them, are going to be touched or looked for: has what that
- * needs fetched from memory, all at the same time. */
+/* These keys, n of them, are going to be touched for these users (empty: not
+ * known): has what that needs fetched from memory, all at the same time. */
 #define RELAY_STORE_FETCH 16
-void relay_store_fetch(
-    const struct relay_store *, const struct relay_key *keys, size_t n);
+void relay_store_fetch(const struct relay_store *, const struct relay_key *keys,
+    const struct slice *users, size_t n);
 
 void relay_store_clear(struct relay_store *);
 size_t relay_store_count(const struct relay_store *);

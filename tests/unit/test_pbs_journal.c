@@ -13,6 +13,7 @@
 
 #include "../lib/check_run.h"
 #include "perdition-pbs/journal.h"
+#include "perdition-pbs/relay_names.h"
 
 #include "common/banned.h"
 
@@ -234,6 +235,110 @@ START_TEST(lean)
 }
 END_TEST
 
+/* Of any length, and some of them of several. */
+static struct slice
+user_of(unsigned int i)
+{
+	static char text[RELAY_USER_MAX];
+	size_t n = i % 7 == 0 ? 0 : i % 64 + 4;
+
+	memset(text, 'x', sizeof(text));
+	i /= 3;
+	memcpy(text, &i, sizeof(i));
+	return slice_make(text, n);
+}
+
+#define MANY 60000u
+
+static void
+write_many(void)
+{
+	struct relay_store *s = relay_store_create();
+	uint64_t torn;
+	struct journal *j = open_it(s, 0, &torn);
+
+	for (unsigned int i = 0; i < MANY; i++) {
+		struct relay_entry e = entry(i, 1 + i * 7919 % MANY);
+
+		journal_touch(j, &e, user_of(i));
+	}
+	journal_close(&j);
+	relay_store_destroy(&s);
+}
+
+/* Far more than is read at once, with records of all lengths. */
+START_TEST(many)
+{
+	struct relay_store *s = relay_store_create();
+	struct journal *j;
+	uint64_t torn;
+	int64_t last = 0;
+
+	scratch_make();
+	write_many();
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 0);
+	ck_assert_uint_eq(relay_store_count(s), MANY);
+	/* 56 bytes an entry, and 18 and its own length a name. */
+	ck_assert_uint_lt(relay_store_bytes(s), MANY * 120u);
+	for (unsigned int i = 0; i < MANY; i++) {
+		struct relay_entry e = entry(i, 0);
+		const struct relay_entry *got = relay_store_find(s, &e.key);
+
+		ck_assert_ptr_nonnull(got);
+		ck_assert_int_eq(got->expires, 1 + i * 7919 % MANY);
+		ck_assert(slice_eq(relay_store_user(s, got), user_of(i)));
+	}
+	while (relay_store_count(s) > 0) {
+		struct relay_key k = relay_store_next(s)->key;
+
+		ck_assert_int_ge(relay_store_next(s)->expires, last);
+		last = relay_store_next(s)->expires;
+		ck_assert(relay_store_remove(s, &k));
+	}
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+#if !defined(__SANITIZE_ADDRESS__)
+/* Nothing of the file is given up because this process has no memory. */
+START_TEST(no_memory)
+{
+	struct relay_store *s = relay_store_create();
+	struct journal *j;
+	struct rlimit was, lim;
+	struct stat before, after;
+	uint64_t torn;
+	size_t pages;
+	FILE *f;
+	int ret;
+
+	scratch_make();
+	write_many();
+	ck_assert_int_eq(stat(scratch_path("j"), &before), 0);
+	j = journal_open(scratch_path("j"), true, 0, &err);
+	f = fopen("/proc/self/statm", "r");
+	ck_assert_int_eq(fscanf(f, "%zu", &pages), 1);
+	fclose(f);
+	getrlimit(RLIMIT_AS, &was);
+	lim = was;
+	lim.rlim_cur = (rlim_t)pages * 4096 + (rlim_t)(3 << 20);
+	setrlimit(RLIMIT_AS, &lim);
+	ret = journal_load(j, s, 0, LIMIT, &torn, &err);
+	setrlimit(RLIMIT_AS, &was);
+	ck_assert_int_eq(ret, -1);
+	ck_assert_int_eq(err.code, ENOMEM);
+	journal_close(&j);
+	ck_assert_int_eq(stat(scratch_path("j"), &after), 0);
+	ck_assert(after.st_size == before.st_size);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+#endif
+
 START_TEST(stays_small)
 {
 	struct relay_store *s = relay_store_create();
@@ -382,6 +487,10 @@ main(void)
 	tcase_add_test(t, torn_anywhere);
 	tcase_add_test(t, limits);
 	tcase_add_test(t, lean);
+	tcase_add_test(t, many);
+#if !defined(__SANITIZE_ADDRESS__)
+	tcase_add_test(t, no_memory);
+#endif
 	tcase_add_test(t, stays_small);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, old_form);
