@@ -27,6 +27,7 @@
 #define TICK_MS 1000      /* at least this often the clock is looked at */
 #define LOG_RETRY_MS 100  /* see logdest_flush() */
 #define JOURNAL_RETRY_MS 5000
+#define JOURNAL_SLICE_MS 5 /* from one slice of a snapshot to the next */
 #define CLOCK_SLACK 2 /* seconds of drift that are no step */
 
 static int64_t
@@ -320,12 +321,49 @@ daemon_save_positions(struct daemon *d)
 	d->saved_at = uv_now(&d->loop);
 }
 
+static void on_slice(uv_timer_t *);
+
+/* ret: of a call of the journal's. */
+static void
+note_journal(struct daemon *d, int ret, const struct err *err)
+{
+	struct journal *j = d->relay.journal;
+	bool failed = journal_failed(j);
+
+	if (ret == -1 && failed)
+		uv_timer_start(
+		    &d->journal_retry, on_nothing, JOURNAL_RETRY_MS, 0);
+	else
+		uv_timer_stop(&d->journal_retry);
+	if (ret == -1 && (!failed || !d->journal_failed))
+		log_event(LOG_ERR, "journal-error", LOG_STR("error", err->msg),
+		    LOG_STR("consequence",
+			failed ? "kept in memory, tried again"
+			       : "grows, tried again when it has grown more"));
+	if (!failed && d->journal_failed)
+		log_event(LOG_NOTICE, "journal-restored");
+	d->journal_failed = failed;
+	if (journal_busy(j) && !uv_is_active((uv_handle_t *)&d->journal_slice))
+		uv_timer_start(
+		    &d->journal_slice, on_slice, JOURNAL_SLICE_MS, 0);
+}
+
+static void
+on_slice(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+	struct err err = { 0 };
+	int ret = journal_step(d->relay.journal, d->relay.store, &err);
+
+	note_journal(d, ret, &err);
+}
+
 static void
 flush_journal(struct daemon *d)
 {
 	struct journal *j = d->relay.journal;
 	struct err err = { 0 };
-	bool failed;
+	int ret;
 
 	if (j == NULL || uv_is_active((uv_handle_t *)&d->journal_retry))
 		return;
@@ -334,18 +372,10 @@ flush_journal(struct daemon *d)
 	if (sources_moved(d->sources) &&
 	    (journal_dirty(j) || uv_now(&d->loop) - d->saved_at >= TICK_MS))
 		daemon_save_positions(d);
-	if (!journal_dirty(j))
+	if (!journal_dirty(j) && !journal_busy(j))
 		return;
-	failed = journal_flush(j, d->relay.store, &err) == -1;
-	if (failed)
-		uv_timer_start(
-		    &d->journal_retry, on_nothing, JOURNAL_RETRY_MS, 0);
-	if (failed && !d->journal_failed)
-		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg),
-		    LOG_STR("consequence", "kept in memory, tried again"));
-	if (!failed && d->journal_failed)
-		log_event(LOG_NOTICE, "journal-restored");
-	d->journal_failed = failed;
+	ret = journal_flush(j, d->relay.store, &err);
+	note_journal(d, ret, &err);
 }
 
 void
@@ -493,6 +523,8 @@ start_handles(struct daemon *d)
 	if (ret == 0)
 		ret = uv_timer_init(&d->loop, &d->journal_retry);
 	if (ret == 0)
+		ret = uv_timer_init(&d->loop, &d->journal_slice);
+	if (ret == 0)
 		ret = uv_prepare_init(&d->loop, &d->prepare);
 	if (ret == 0)
 		ret = uv_signal_init(&d->loop, &d->hup);
@@ -503,6 +535,7 @@ start_handles(struct daemon *d)
 	if (ret != 0)
 		return ret;
 	d->tick.data = d->prepare.data = d->hup.data = d;
+	d->journal_slice.data = d;
 	uv_timer_start(&d->tick, on_tick, 0, 0);
 	uv_prepare_start(&d->prepare, on_prepare);
 	uv_signal_start(&d->hup, on_hup, SIGHUP);
@@ -532,8 +565,10 @@ stop(struct daemon *d)
 		share_redis_stop(d->redis);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_stop(d->dbs[i]);
-	if (d->relay.journal != NULL)
-		journal_flush(d->relay.journal, d->relay.store, &err);
+	/* What is being made is needed only if something is missing. */
+	if (d->relay.journal != NULL &&
+	    journal_flush(d->relay.journal, d->relay.store, &err) == -1)
+		journal_settle(d->relay.journal, d->relay.store, &err);
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	log_event(LOG_NOTICE, "stop",

@@ -206,6 +206,19 @@ builds_later(const struct daemon *d, const char *name)
 	       access(dbfile_path(name), R_OK | W_OK) == 0;
 }
 
+/* Later, without root, the same must work where it can; but for millions of
+ * entries it is only begun, and the loop goes on with it. */
+static void
+shrink_journal(struct daemon *d)
+{
+	bool large = relay_store_count(d->relay.store) >= BUILD_LATER;
+	struct err err;
+
+	if ((large ? journal_begin : journal_snapshot)(
+		d->relay.journal, d->relay.store, &err) == -1)
+		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg));
+}
+
 static int
 open_relay(struct daemon *d)
 {
@@ -234,11 +247,9 @@ open_relay(struct daemon *d)
 		if (!builds_later(d, c->db_names.v[i]) &&
 		    relay_db_rebuild(d->dbs[i], &err) == -1)
 			return fail(&err, EX_CANTCREAT);
-	/* Later, without root, the same must work where it can. */
 	if (d->relay.journal != NULL &&
-	    !journal_is_lean(d->relay.journal, d->relay.store) &&
-	    journal_snapshot(d->relay.journal, d->relay.store, &err) == -1)
-		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg));
+	    !journal_is_lean(d->relay.journal, d->relay.store))
+		shrink_journal(d);
 	return 0;
 }
 

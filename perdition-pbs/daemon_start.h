@@ -38,7 +38,7 @@ struct daemon {
 	int stream_fd, control_fd; /* until the streams take them; or -1 */
 	struct logdest *dest;
 
-	uv_timer_t tick, log_retry, journal_retry;
+	uv_timer_t tick, log_retry, journal_retry, journal_slice;
 	uv_prepare_t prepare;
 	uv_signal_t hup, term, intr;
 

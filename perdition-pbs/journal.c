@@ -60,51 +60,47 @@ static int
 open_locked(struct journal *j, bool create, unsigned int wait_ms)
 {
 	struct stat st, named;
+	int fd;
 
 	for (int tries = 0; tries < 100; tries++) {
-		j->fd = open(j->path,
+		fd = open(j->path,
 		    O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
 			(create ? O_CREAT : 0),
 		    0600);
-		if (j->fd == -1 || dbfile_flock(j->fd, LOCK_EX, wait_ms) == -1)
+		j->out.fd = fd;
+		if (fd == -1 || dbfile_flock(fd, LOCK_EX, wait_ms) == -1)
 			return -1;
 		/* A snapshot may have taken its place while we waited. */
-		if (fstat(j->fd, &st) == 0 && stat(j->path, &named) == 0 &&
+		if (fstat(fd, &st) == 0 && stat(j->path, &named) == 0 &&
 		    st.st_dev == named.st_dev && st.st_ino == named.st_ino) {
 			if (st.st_nlink == 1)
 				return 0;
 			errno = EMLINK; /* another's file too, perhaps */
 			return -1;
 		}
-		close(j->fd);
-		j->fd = -1;
+		close(fd);
+		j->out.fd = -1;
 	}
 	errno = EWOULDBLOCK;
 	return -1;
 }
 
-/* What fits no more is lost from the file: the next flush takes a snapshot. */
-static int
-write_pending(struct journal *j)
+/* What fits no more is lost from the file: it takes a snapshot to mend. */
+int
+journal_write(struct journal_out *o)
 {
-	if (j->failed)
-		return -1;
-	if (j->pending_n == 0)
-		return 0;
-	if (write_all(j->fd, j->pending, j->pending_n) == -1) {
-		int error = errno;
-
+	if (o->error == 0 && o->pending_n > 0 &&
+	    write_all(o->fd, o->pending, o->pending_n) == -1) {
+		o->error = errno;
 		/* Works on a full disk too; if not, the checksum tells. */
-		if (ftruncate(j->fd, (off_t)j->size) == -1)
-			error = errno;
-		j->failed = true;
-		j->pending_n = 0;
-		errno = error;
-		return -1;
+		if (ftruncate(o->fd, (off_t)o->size) == -1)
+			o->error = errno;
 	}
-	j->size += j->pending_n;
-	j->pending_n = 0;
-	return 0;
+	if (o->error == 0)
+		o->size += o->pending_n;
+	o->pending_n = 0;
+	errno = o->error;
+	return o->error == 0 ? 0 : -1;
 }
 
 void
@@ -114,9 +110,10 @@ journal_close(struct journal **jp)
 
 	if (j == NULL)
 		return;
-	if (j->fd != -1) {
-		write_pending(j);
-		close(j->fd);
+	journal_abandon(j);
+	if (j->out.fd != -1) {
+		journal_write(&j->out);
+		close(j->out.fd);
 	}
 	positions_destroy(&j->positions);
 	free(j->path);
@@ -134,7 +131,7 @@ journal_create(const char *path, struct err *err)
 		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 		return NULL;
 	}
-	j->fd = -1;
+	j->out.fd = j->old_fd = -1;
 	j->positions = positions_create();
 	j->path = strdup(path);
 	if (j->positions == NULL || j->path == NULL ||
@@ -156,16 +153,17 @@ journal_open(
 		return NULL;
 	if (open_locked(j, may_create, wait_ms) == -1) {
 		journal_fail(err, path);
-		j->pending_n = 0;
 		journal_close(&j);
+		return NULL;
 	}
+	unlink(j->tmp); /* of a killed predecessor; the lock is ours */
 	return j;
 }
 
 int
 journal_chown(struct journal *j, uid_t uid, gid_t gid)
 {
-	return fchown(j->fd, uid, gid);
+	return fchown(j->out.fd, uid, gid);
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -178,16 +176,18 @@ journal_checksum(const struct journal *j, const char *record, size_t n)
 }
 
 int
-journal_write_header(struct journal *j, int fd)
+journal_write_header(const struct journal *j, struct journal_out *o)
 {
 	struct header h;
 
 	memset(&h, 0, sizeof(h));
 	memcpy(h.magic, JOURNAL_MAGIC, sizeof(h.magic));
-	if (hash_key_make(&h.key) == -1 || write_all(fd, &h, sizeof(h)) == -1)
+	h.key = j->key;
+	if (write_all(o->fd, &h, sizeof(h)) == -1)
 		return -1;
-	j->key = h.key;
-	j->size = sizeof(h);
+	o->size = sizeof(h);
+	o->error = 0;
+	o->pending_n = 0;
 	return 0;
 }
 
@@ -207,17 +207,27 @@ make_record(const struct journal *j, char out[RECORD_MAX],
 }
 
 static void
+put(struct journal_out *o, const char *record, size_t n)
+{
+	if (n > PENDING_MAX - o->pending_n)
+		journal_write(o);
+	if (o->error != 0)
+		return;
+	memcpy(o->pending + o->pending_n, record, n);
+	o->pending_n += n;
+}
+
+/* To what is being made as well: it has the entry as it was, or will have it
+ * as it is by now. */
+static void
 append(struct journal *j, enum record_type type, struct slice body)
 {
 	char record[RECORD_MAX];
 	size_t n = make_record(j, record, type, body);
 
-	if (n > PENDING_MAX - j->pending_n)
-		write_pending(j);
-	if (j->failed)
-		return;
-	memcpy(j->pending + j->pending_n, record, n);
-	j->pending_n += n;
+	put(&j->out, record, n);
+	if (j->next != NULL)
+		put(j->next, record, n);
 }
 
 static struct record_entry
@@ -232,18 +242,37 @@ record_entry(const struct relay_key *k, int64_t expires)
 	return r;
 }
 
-void
-journal_touch(struct journal *j, const struct relay_entry *e, struct slice user)
+#define TOUCH_MAX (sizeof(struct record_entry) + RELAY_USER_MAX)
+
+static struct slice
+touch_body(char body[TOUCH_MAX], const struct relay_entry *e, struct slice user)
 {
 	struct record_entry r = record_entry(&e->key, e->expires);
-	char body[sizeof(r) + RELAY_USER_MAX];
 
 	if (user.n > RELAY_USER_MAX)
 		user.n = RELAY_USER_MAX;
 	memcpy(body, &r, sizeof(r));
 	if (user.n > 0)
 		memcpy(body + sizeof(r), user.p, user.n);
-	append(j, RECORD_TOUCH, slice_make(body, sizeof(r) + user.n));
+	return slice_make(body, sizeof(r) + user.n);
+}
+
+void
+journal_touch(struct journal *j, const struct relay_entry *e, struct slice user)
+{
+	char body[TOUCH_MAX];
+
+	append(j, RECORD_TOUCH, touch_body(body, e, user));
+}
+
+void
+journal_put_touch(const struct journal *j, struct journal_out *o,
+    const struct relay_entry *e, struct slice user)
+{
+	char record[RECORD_MAX], body[TOUCH_MAX];
+
+	put(o, record,
+	    make_record(j, record, RECORD_TOUCH, touch_body(body, e, user)));
 }
 
 void
@@ -260,10 +289,9 @@ journal_purge(struct journal *j)
 	append(j, RECORD_PURGE, SLICE(""));
 }
 
-static void
-append_position(struct journal *j, struct slice name, struct slice position)
+static struct slice
+position_body(char body[POSITION_MAX], struct slice name, struct slice position)
 {
-	char body[POSITION_MAX];
 	uint16_t n = (uint16_t)name.n;
 
 	memcpy(body, &n, sizeof(n));
@@ -271,17 +299,31 @@ append_position(struct journal *j, struct slice name, struct slice position)
 		memcpy(body + sizeof(n), name.p, name.n);
 	if (position.n > 0)
 		memcpy(body + sizeof(n) + name.n, position.p, position.n);
-	append(j, RECORD_POSITION,
-	    slice_make(body, sizeof(n) + name.n + position.n));
+	return slice_make(body, sizeof(n) + name.n + position.n);
 }
 
 void
 journal_save_position(
     struct journal *j, struct slice name, struct slice position)
 {
+	char body[POSITION_MAX];
+
 	if (positions_set(j->positions, name, position) == 0)
-		append_position(j, name, position);
+		append(j, RECORD_POSITION, position_body(body, name, position));
 }
+
+void
+journal_put_position(const struct journal *j, struct journal_out *o,
+    struct slice name, struct slice position)
+{
+	char record[RECORD_MAX], body[POSITION_MAX];
+
+	put(o, record,
+	    make_record(j, record, RECORD_POSITION,
+		position_body(body, name, position)));
+}
+
+/* --- keeping it small ---------------------------------------------------- */
 
 static size_t
 positions_size(const struct journal *j)
@@ -302,108 +344,57 @@ snapshot_size(const struct journal *j, const struct relay_store *s)
 	       relay_store_count(s) * RECORD_TYPICAL;
 }
 
-/* Everything alive, through the memory for what waits. */
-static int
-write_snapshot(struct journal *j, const struct relay_store *s, int fd)
+static bool
+has_grown(const struct journal *j, const struct relay_store *s)
 {
-	struct slice name, position;
-	int old = j->fd;
-	int ret = -1;
-
-	if (journal_write_header(j, fd) == -1)
-		return -1;
-	j->fd = fd;
-	j->failed = false;
-	j->pending_n = 0;
-	for (size_t i = 0; positions_at(j->positions, i, &name, &position); i++)
-		append_position(j, name, position);
-	for (size_t i = 0; i < relay_store_count(s) && !j->failed; i++) {
-		const struct relay_entry *e = relay_store_at(s, i);
-
-		/* What may relay always is the configuration's business. */
-		if (e->expires != RELAY_FOREVER)
-			journal_touch(j, e, relay_store_user(s, e));
-	}
-	if (write_pending(j) == 0)
-		ret = 0;
-	j->fd = old;
-	return ret;
+	return j->out.size > GROWN_MIN && j->out.size >= j->not_below &&
+	       j->out.size > GROWN_FACTOR * snapshot_size(j, s);
 }
 
-int
-journal_snapshot(
-    struct journal *j, const struct relay_store *s, struct err *err)
+static bool
+is_denied(const struct err *err)
 {
-	struct stat st;
-	int fd = -1;
+	return err->code == EACCES || err->code == EPERM || err->code == EROFS;
+}
 
-	unlink(j->tmp); /* of a killed predecessor; the lock is ours */
-	fd = open(j->tmp,
-	    O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-	    0600);
-	/* The new file is locked before it has the name. */
-	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1 ||
-	    write_snapshot(j, s, fd) == -1)
-		goto out;
-	if (geteuid() == 0 && fstat(j->fd, &st) == 0 &&
-	    fchown(fd, st.st_uid, st.st_gid) == -1)
-		goto out;
-	if (rename(j->tmp, j->path) == -1)
-		goto out;
-	close(j->fd);
-	j->fd = fd;
-	j->cut = false;
-	return 0;
-out:
-	journal_fail(err, j->tmp);
-	j->failed = true;
-	j->pending_n = 0;
-	if (fd != -1) {
-		unlink(j->tmp);
-		close(fd);
-	}
-	return -1;
+/* 0, or -1 with err: the file misses something yet. */
+static int
+is_whole(const struct journal *j, struct err *err)
+{
+	errno = j->out.error;
+	return errno == 0 ? 0 : journal_fail(err, j->path);
 }
 
 int
 journal_flush(struct journal *j, const struct relay_store *s, struct err *err)
 {
-	if (!j->failed && write_pending(j) == 0) {
-		if (j->size > GROWN_MIN &&
-		    j->size > GROWN_FACTOR * snapshot_size(j, s))
-			return journal_snapshot(j, s, err);
-		return 0;
-	}
-	if (j->failed && journal_snapshot(j, s, err) == 0)
-		return 0;
-	/* A directory that allows no new file: rewrite this one.  A kill
-	 * meanwhile costs entries, as the disk being full did already. */
-	if (err->code == EACCES || err->code == EPERM || err->code == EROFS) {
-		if (ftruncate(j->fd, 0) == 0 &&
-		    write_snapshot(j, s, j->fd) == 0)
-			return 0;
-		j->failed = true;
-		return journal_fail(err, j->path);
-	}
-	return -1;
+	int ret = journal_write(&j->out);
+
+	/* What is being made has all that is missed here. */
+	if (j->next != NULL || (ret == 0 && !has_grown(j, s)))
+		return is_whole(j, err);
+	if (journal_begin(j, s, err) == 0)
+		return is_whole(j, err);
+	/* A directory that allows no new file. */
+	return is_denied(err) ? journal_rewrite(j, s, err) : -1;
 }
 
 bool
 journal_is_lean(const struct journal *j, const struct relay_store *s)
 {
-	return !j->cut && !j->failed &&
-	       j->size + j->pending_n <=
+	return !j->cut && j->out.error == 0 &&
+	       j->out.size + j->out.pending_n <=
 		   GROWN_MIN + LEAN_FACTOR * snapshot_size(j, s);
 }
 
 bool
 journal_failed(const struct journal *j)
 {
-	return j->failed;
+	return j->out.error != 0;
 }
 
 bool
 journal_dirty(const struct journal *j)
 {
-	return j->failed || j->pending_n > 0;
+	return j->out.error != 0 || j->out.pending_n > 0;
 }

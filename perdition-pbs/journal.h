@@ -74,9 +74,10 @@ void journal_save_position(
     struct journal *, struct slice name, struct slice position);
 
 /*
- * Writes what waits, or a snapshot of store when the file has grown far
- * beyond what is alive, or when an earlier write failed.  0, or -1 with err
- * set: all is kept in memory only, until a later call succeeds.
+ * Writes what waits, and begins a snapshot of store when the file has grown
+ * far beyond what is alive, or when an earlier write failed.  0, or -1 with
+ * err set: if journal_failed(), something is kept in memory only, until a later
+ * call or the snapshot succeeds.
  */
 int journal_flush(struct journal *, const struct relay_store *, struct err *);
 
@@ -84,11 +85,26 @@ int journal_flush(struct journal *, const struct relay_store *, struct err *);
  * that it would not: no entry whose life had to be cut. */
 bool journal_is_lean(const struct journal *, const struct relay_store *);
 
+/*
+ * A snapshot in slices of some milliseconds each, the first by begin: while
+ * busy, step has to be called again.  What happens in between is told as ever,
+ * and is as safe as ever.  0, or -1 with err set: the file goes on to grow,
+ * and there will be another attempt when journal_flush() finds it needed.
+ */
+int journal_begin(struct journal *, const struct relay_store *, struct err *);
+int journal_step(struct journal *, const struct relay_store *, struct err *);
+bool journal_busy(const struct journal *);
+
 /* A snapshot now. */
 int journal_snapshot(
     struct journal *, const struct relay_store *, struct err *);
 
-bool journal_failed(const struct journal *); /* the last write did not work */
-bool journal_dirty(const struct journal *);  /* something waits */
+/* As journal_flush(), but what that has begun is ended. */
+int journal_settle(
+    struct journal *, const struct relay_store *, struct err *);
+
+/* Something is missing in the file. */
+bool journal_failed(const struct journal *);
+bool journal_dirty(const struct journal *); /* or waits */
 
 #endif

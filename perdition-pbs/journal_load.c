@@ -212,7 +212,7 @@ load_group(struct load *l, struct reader *r)
 
 		if (ret != 1)
 			return ret;
-		l->j->size += sizeof(struct record_head) + record->body.n;
+		l->j->out.size += sizeof(struct record_head) + record->body.n;
 	}
 	return g.n == RELAY_STORE_FETCH ? 1 : 0;
 }
@@ -276,7 +276,7 @@ read_from(struct load *l, struct reader *r, off_t size)
 		return err_set(l->err, EINVAL,
 		    "%s: not a journal of perdition-pbs", j->path);
 	j->key = h.key;
-	j->size = sizeof(h);
+	j->out.size = sizeof(h);
 	return load_all(l, r, size);
 }
 
@@ -284,7 +284,7 @@ read_from(struct load *l, struct reader *r, off_t size)
 static int
 read_all(struct load *l, off_t *size)
 {
-	struct reader r = { .fd = l->j->fd };
+	struct reader r = { .fd = l->j->out.fd };
 	struct stat st;
 	int ret = -1;
 
@@ -309,11 +309,13 @@ journal_load(struct journal *j, struct relay_store *s, int64_t now,
 	*torn = 0;
 	if (ret == -1)
 		return -1;
-	*torn = (uint64_t)size - (ret == 1 ? 0 : j->size);
-	if (ret == 0 && *torn > 0 && ftruncate(j->fd, (off_t)j->size) == -1)
+	*torn = (uint64_t)size - (ret == 1 ? 0 : j->out.size);
+	if (ret == 0 && *torn > 0 &&
+	    ftruncate(j->out.fd, (off_t)j->out.size) == -1)
 		return journal_fail(err, j->path);
 	if (ret == 1 &&
-	    (ftruncate(j->fd, 0) == -1 || journal_write_header(j, j->fd) == -1))
+	    (hash_key_make(&j->key) == -1 || ftruncate(j->out.fd, 0) == -1 ||
+		journal_write_header(j, &j->out) == -1))
 		return journal_fail(err, j->path);
 	return ret;
 }
@@ -329,8 +331,8 @@ journal_read(const char *path, struct relay_store *s, int64_t now,
 
 	if (j == NULL)
 		return -1;
-	j->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (j->fd == -1)
+	j->out.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (j->out.fd == -1)
 		journal_fail(err, path);
 	else
 		ret = read_all(&l, &size);

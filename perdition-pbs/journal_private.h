@@ -60,25 +60,53 @@ struct record_entry { /* body of RECORD_TOUCH, before the user's name, and
 static_assert(sizeof(struct record_entry) + RELAY_USER_MAX <= POSITION_MAX,
     "RECORD_MAX does not hold every record");
 
+struct journal_out {   /* a file, and what waits to be appended to it */
+	int fd;        /* -1: none */
+	uint64_t size; /* of its good part */
+	int error; /* of a write, and from then on it misses something; or 0 */
+	size_t pending_n;
+	char pending[PENDING_MAX];
+};
+
 struct journal {
 	char *path, *tmp;
-	int fd;
 	struct hash_key key;
-	uint64_t size; /* of the file's good part */
-	size_t pending_n;
-	bool failed; /* the file misses something: only a snapshot helps */
-	bool cut;    /* it has an entry that lives for longer than it should */
+	struct journal_out out;
 	struct positions *positions;
-	char pending[PENDING_MAX];
+	bool cut; /* it has an entry that lives for longer than it should */
+
+	/* --- a snapshot -------------------------------------------------- */
+	struct journal_out *next; /* takes the place of out; NULL: none is
+				   * being made */
+	size_t left;        /* of the store's entries: the first, not there */
+	uint64_t on_disk;   /* of next: has been handed to the disk */
+	uint64_t not_below; /* size of out: since one could not be made */
+	int old_fd;         /* of what has been replaced; -1: none */
+	off_t old_size;
 };
 
 /* Without a file, and without a lock.  NULL with err. */
 struct journal *journal_create(const char *path, struct err *);
 
-/* Begins the file behind fd, which is empty.  0, or -1 with errno. */
-int journal_write_header(struct journal *, int fd);
+/* Begins the file, which is empty, with j's key.  0, or -1 with errno. */
+int journal_write_header(const struct journal *j, struct journal_out *);
 
 uint32_t journal_checksum(const struct journal *, const char *record, size_t n);
+
+/* Records for one file alone; as make_record() makes them. */
+void journal_put_touch(const struct journal *, struct journal_out *,
+    const struct relay_entry *, struct slice user);
+void journal_put_position(const struct journal *, struct journal_out *,
+    struct slice name, struct slice position);
+
+/* Writes what waits.  0, or -1 with errno: it is lost, and all that comes. */
+int journal_write(struct journal_out *);
+
+/* Gives up what is being made and what was replaced. */
+void journal_abandon(struct journal *);
+
+/* Writes the same file anew, whole; a kill meanwhile costs entries. */
+int journal_rewrite(struct journal *, const struct relay_store *, struct err *);
 
 /* Says what errno says of path; -1. */
 int journal_fail(struct err *, const char *path);

@@ -96,6 +96,19 @@ is_full(const struct relay *r, size_t more)
 	       relay_store_next(r->store)->expires != RELAY_FOREVER;
 }
 
+/* By the name that it has by now: who reads the journal may not know of it from
+ * an earlier record. */
+static void
+note(struct relay *r, const struct relay_entry *e, struct slice user)
+{
+	if (r->journal == NULL || e->expires == RELAY_FOREVER)
+		return;
+	if (user.n == 0)
+		user = relay_store_user(
+		    r->store, relay_store_find(r->store, &e->key));
+	journal_touch(r->journal, e, user);
+}
+
 int
 relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
     int64_t now)
@@ -109,8 +122,7 @@ relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
 			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
 	ret = relay_store_touch(r->store, e, user, now);
 	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
-		if (r->journal != NULL && e->expires != RELAY_FOREVER)
-			journal_touch(r->journal, e, user);
+		note(r, e, user);
 		changed(r, &e->key, urgent);
 	}
 	return ret;

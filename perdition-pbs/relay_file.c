@@ -379,7 +379,7 @@ change(const struct relay_file_config *c, const struct relay_request *q,
 	if (r->journal != NULL &&
 	    (q->op == RELAY_EXPIRE
 		    ? journal_snapshot(r->journal, r->store, err)
-		    : journal_flush(r->journal, r->store, err)) == -1)
+		    : journal_settle(r->journal, r->store, err)) == -1)
 		return -1;
 	if (!differs)
 		return 0;

@@ -365,6 +365,119 @@ START_TEST(stays_small)
 }
 END_TEST
 
+/* Each of s, and nothing else, is what a start would find now. */
+static void
+check_file(const struct relay_store *s)
+{
+	struct relay_store *found = relay_store_create();
+
+	ck_assert_int_eq(
+	    journal_read(scratch_path("j"), found, 0, LIMIT, &err), 0);
+	ck_assert_uint_eq(relay_store_count(found), relay_store_count(s));
+	for (size_t i = 0; i < relay_store_count(s); i++) {
+		const struct relay_entry *e = relay_store_at(s, i);
+		const struct relay_entry *f = relay_store_find(found, &e->key);
+
+		ck_assert(f != NULL);
+		ck_assert_int_eq(f->expires, e->expires);
+		ck_assert(slice_eq(
+		    relay_store_user(found, f), relay_store_user(s, e)));
+	}
+	relay_store_destroy(&found);
+}
+
+static void
+login(struct journal *j, struct relay_store *s, unsigned int i, int64_t expires)
+{
+	struct relay_entry e = entry(i, expires);
+
+	ck_assert_int_ge(relay_store_touch(s, &e, SLICE("ann"), 0), 0);
+	journal_touch(j, &e, SLICE("ann"));
+}
+
+static void
+drop(struct journal *j, struct relay_store *s, unsigned int i)
+{
+	struct relay_key k = entry(i, 0).key;
+
+	ck_assert(relay_store_remove(s, &k));
+	journal_remove(j, &k);
+}
+
+#define SLICED 20000u
+
+/* Entries come, live longer and go between two slices: the file is right at
+ * each moment, while the new one is made and when it has the name. */
+START_TEST(in_slices)
+{
+	struct relay_store *s = relay_store_create();
+	uint64_t torn;
+	struct journal *j;
+	unsigned int turns = 0;
+	struct stat before, after;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	for (unsigned int i = 0; i < 2 * SLICED; i++) /* each twice */
+		login(j, s, i % SLICED, 500 + i / SLICED * 500);
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	ck_assert_int_eq(stat(scratch_path("j"), &before), 0);
+	ck_assert_int_eq(journal_begin(j, s, &err), 0);
+	ck_assert(journal_busy(j));
+	for (; journal_busy(j); turns++) {
+		ck_assert_uint_lt(turns, 100);
+		login(j, s, SLICED + turns, 1000);     /* new, at the end */
+		login(j, s, turns, 2000);              /* at the other end */
+		login(j, s, SLICED - 1 - turns, 3000); /* taken already */
+		drop(j, s, 100 + turns);               /* the last one moves */
+		drop(j, s, SLICED / 2 + turns);
+		drop(j, s, SLICED - 100 - turns);
+		ck_assert_int_eq(journal_flush(j, s, &err), 0);
+		check_file(s);
+		ck_assert_int_eq(journal_step(j, s, &err), 0);
+		check_file(s);
+	}
+	ck_assert_uint_ge(turns, 3);
+	ck_assert_int_eq(stat(scratch_path("j"), &after), 0);
+	ck_assert(after.st_ino != before.st_ino);
+	ck_assert_int_lt(after.st_size, before.st_size);
+	journal_close(&j);
+	check_file(s);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* Killed in between: the file that has the name has all, and what was begun
+ * is no obstacle to the next. */
+START_TEST(left_half_made)
+{
+	struct relay_store *s = relay_store_create();
+	uint64_t torn;
+	struct journal *j;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	for (unsigned int i = 0; i < SLICED; i++)
+		login(j, s, i, 1000);
+	ck_assert_int_eq(journal_begin(j, s, &err), 0);
+	login(j, s, SLICED, 1000);
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	check_file(s);
+	journal_close(&j);
+	check_file(s);
+	scratch_write("j.new", "w", "of a killed one", 15);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(relay_store_count(s), SLICED + 1);
+	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
+	check_file(s);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 START_TEST(full_disk)
 {
 	struct rlimit was, lim;
@@ -492,6 +605,8 @@ main(void)
 	tcase_add_test(t, no_memory);
 #endif
 	tcase_add_test(t, stays_small);
+	tcase_add_test(t, in_slices);
+	tcase_add_test(t, left_half_made);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, old_form);
 	tcase_add_test(t, positions_limits);
