@@ -172,6 +172,14 @@ daemon_on_line(void *arg, struct slice line)
 		log_event(LOG_DEBUG, "log-malformed", LOG_SLICE("line", line));
 }
 
+const char *
+daemon_seek(void *arg, struct slice text, bool first)
+{
+	struct daemon *d = arg;
+
+	return logmatch_seek(d->match, text, first);
+}
+
 /* Who feeds it is to learn that, and to start both anew. */
 void
 daemon_on_end(void *arg)

@@ -88,8 +88,9 @@ open_log(struct daemon *d)
 		log_event(LOG_WARNING, "log-owner",
 		    LOG_STR("file", d->config.log_facility),
 		    LOG_STR("error", strerror(errno)));
-	d->sources =
-	    sources_create(&d->config, daemon_on_line, daemon_on_end, d, &err);
+	d->sources = sources_create(&d->config,
+	    &(struct tail_reader){ daemon_on_line, daemon_seek, d },
+	    daemon_on_end, &err);
 	return d->sources == NULL ? fail(&err, EX_NOINPUT) : 0;
 }
 

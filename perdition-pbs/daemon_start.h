@@ -66,6 +66,7 @@ void daemon_swap_paths(struct pbs_config *, struct pbs_config *);
 
 /* daemon.c: what the sources call. */
 void daemon_on_line(void *arg, struct slice line);
+const char *daemon_seek(void *arg, struct slice text, bool first);
 void daemon_on_end(void *arg); /* of standard input */
 void daemon_on_event(void *arg, const struct auth_event *);
 int64_t daemon_now(void *arg); /* the wall clock, its steps heeded */

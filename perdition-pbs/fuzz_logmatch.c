@@ -118,6 +118,14 @@ of_all(void)
 	return logmatch_create(&c, &err);
 }
 
+/* A line that tells something is found among others. */
+static void
+check_seek(struct logmatch *m, struct slice line, int ret)
+{
+	if (ret != 0 && logmatch_seek(m, line, true) == NULL)
+		abort();
+}
+
 static void
 check_foreign(const uint8_t *data, size_t size)
 {
@@ -145,6 +153,7 @@ check_foreign(const uint8_t *data, size_t size)
 		n += b + size + a;
 		ret =
 		    logmatch_explain(m, slice_make(line, n), NOW, &login, why);
+		check_seek(m, slice_make(line, n), ret);
 		if (ret == 1 &&
 		    (i >= FAILED || !addr_same_ip(&login.client, &client) ||
 			login.user_len != size ||
@@ -154,8 +163,9 @@ check_foreign(const uint8_t *data, size_t size)
 			abort();
 	}
 	if (size > 0)
-		logmatch_explain(
-		    m, slice_make((const char *)data, size), NOW, &login, why);
+		check_seek(m, slice_make((const char *)data, size),
+		    logmatch_explain(m, slice_make((const char *)data, size),
+			NOW, &login, why));
 }
 
 /* A shape is refused or not; then it is matched with itself, whatever. */
@@ -177,7 +187,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct logmatch_login login;
 	static char name[] = "perdition", *names[] = { name };
 	struct logmatch_config c = {
-		.patterns = names, .patterns_n = 1, .file = "", .regex = ""
+		.patterns = names,
+		.patterns_n = 1,
+		.file = "",
+		.regex = "",
+		.ends = true,
 	};
 	struct err err;
 	struct logmatch *m = logmatch_create(&c, &err);
@@ -187,8 +201,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_login(m, data, size, false);
 	check_login(m, data, size, true);
 	if (size > 0)
-		logmatch_line(
-		    m, slice_make((const char *)data, size), NOW, &login);
+		check_seek(m, slice_make((const char *)data, size),
+		    logmatch_line(
+			m, slice_make((const char *)data, size), NOW, &login));
 	logmatch_destroy(&m);
 	check_foreign(data, size);
 	check_shape(slice_make((const char *)data, size));

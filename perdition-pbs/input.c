@@ -20,9 +20,8 @@ struct input {
 	int fd;
 	bool skipping; /* inside a line that is left out */
 	bool behind;
-	tail_line *fn;
-	void (*end)(void *arg);
-	void *arg;
+	struct tail_reader reader;
+	void (*end)(void *arg); /* with the reader's arg */
 	bool
 	    is_file; /* epoll(7) knows no files: then it is read all the time */
 	uv_poll_t poll;
@@ -42,7 +41,7 @@ finish(struct input *in, int error)
 		log_event(
 		    LOG_ERR, "input-error", LOG_STR("error", strerror(error)));
 	log_event(LOG_NOTICE, "input-end");
-	in->end(in->arg);
+	in->end(in->reader.arg);
 }
 
 /* One read(2): of a pipe that is readable it does not wait. */
@@ -61,7 +60,7 @@ read_some(struct input *in)
 	}
 	b->have += (size_t)n;
 	in->behind = in->is_file || b->have == sizeof(b->bytes);
-	done = tail_split(b, had, &in->skipping, in->fn, in->arg);
+	done = tail_split(b, had, &in->skipping, &in->reader);
 	b->have -= done;
 	memmove(b->bytes, b->bytes + done, b->have);
 }
@@ -102,8 +101,8 @@ start_loop(struct input *in, uv_loop_t *loop)
 }
 
 struct input *
-input_start(uv_loop_t *loop, int fd, tail_line *fn, void (*end)(void *arg),
-    void *arg, struct err *err)
+input_start(uv_loop_t *loop, int fd, const struct tail_reader *r,
+    void (*end)(void *arg), struct err *err)
 {
 	struct input *in = calloc(1, sizeof(*in));
 	struct stat st;
@@ -115,9 +114,8 @@ input_start(uv_loop_t *loop, int fd, tail_line *fn, void (*end)(void *arg),
 		return NULL;
 	}
 	in->fd = fd;
-	in->fn = fn;
+	in->reader = *r;
 	in->end = end;
-	in->arg = arg;
 	in->is_file = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ||
 		      (S_ISCHR(st.st_mode) && !isatty(fd)); /* /dev/null */
 	in->behind = in->is_file;

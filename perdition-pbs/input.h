@@ -17,12 +17,12 @@
 struct input;
 
 /*
- * Reads fd (borrowed), a bounded part in each turn of the loop.  fn is told of
- * lines, end once of the end (after an error too, which the log tells): both
- * from the loop.  NULL with err.
+ * Reads fd (borrowed), a bounded part in each turn of the loop.  The reader
+ * (copied) is told of lines, end (with its arg) once of the end, after an error
+ * too, which the log tells: both from the loop.  NULL with err.
  */
-struct input *input_start(uv_loop_t *, int fd, tail_line *fn,
-    void (*end)(void *arg), void *arg, struct err *);
+struct input *input_start(uv_loop_t *, int fd, const struct tail_reader *,
+    void (*end)(void *arg), struct err *);
 void input_stop(struct input **); /* the loop must turn once more */
 
 bool input_behind(const struct input *); /* more is there to be read */

@@ -15,6 +15,7 @@
 
 #include "common/log.h"
 #include "perdition-pbs/loghead.h"
+#include "perdition-pbs/logseek.h"
 #include "perdition-pbs/logsession.h"
 #include "perdition-pbs/logtime.h"
 #include "perdition-pbs/patterns.h"
@@ -41,6 +42,7 @@ struct logmatch {
 	size_t first[257];
 	struct logtime_memo memo;
 	struct logsessions *sessions; /* NULL: no pattern needs them */
+	struct logseek seek;          /* what a line has to hold */
 	bool has_regex;
 	regex_t regex;
 };
@@ -405,6 +407,12 @@ logmatch_line(struct logmatch *m, struct slice line, int64_t now,
 	return logmatch_explain(m, line, now, login, NULL);
 }
 
+const char *
+logmatch_seek(struct logmatch *m, struct slice text, bool first)
+{
+	return logseek_next(&m->seek, text, first);
+}
+
 /* --- making it ----------------------------------------------------------- */
 
 static int
@@ -478,6 +486,33 @@ collect(struct logmatch *m)
 	}
 }
 
+/* What auth_event_parse_line() takes begins so. */
+static void
+seek_own(struct logmatch *m, bool ends)
+{
+	logseek_add(&m->seek, SLICE("Auth: "));
+	if (ends)
+		logseek_add(&m->seek, SLICE("Closing session: "));
+}
+
+static void
+prepare_seek(struct logmatch *m, bool ends)
+{
+	m->seek.all = m->has_regex;
+	for (size_t i = 0; i < m->patterns.n; i++) {
+		const struct pattern *p = &m->patterns.v[i];
+
+		for (size_t k = 0; k < p->lines_n; k++) {
+			const struct shape *sh = p->lines[k].shape;
+
+			if (shape_has(sh, SHAPE_PERDITION))
+				seek_own(m, ends);
+			else
+				logseek_add(&m->seek, shape_literal(sh));
+		}
+	}
+}
+
 static int
 prepare(struct logmatch *m, struct err *err)
 {
@@ -521,6 +556,8 @@ logmatch_create(const struct logmatch_config *c, struct err *err)
 		goto out;
 	if (compile_regex(m, c->regex, err) == 0)
 		ret = prepare(m, err);
+	if (ret == 0)
+		prepare_seek(m, c->ends);
 out:
 	if (ret == -1)
 		logmatch_destroy(&m);

@@ -10,6 +10,7 @@
 #ifndef PERDITION_PBS_LOGMATCH_H
 #define PERDITION_PBS_LOGMATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,7 @@ struct logmatch_config {
 	 * with a port) in its first group and the user in its second; it is
 	 * tried last.  "": none */
 	const char *regex;
+	bool ends; /* the ends of sessions are of interest to logmatch_seek() */
 };
 
 /* NULL with err set to what is wrong. */
@@ -66,8 +68,16 @@ int logmatch_line(struct logmatch *, struct slice line, int64_t now,
     struct logmatch_login *login);
 
 /*
- * The same, and tells an administrator in why what the line is: for a line
- * that does not match how far the pattern came that came farthest.
+ * As tail_seek in tail_file.h: of the lines that it leaves out logmatch_line()
+ * would say 0, or that a session has ended (or that such a line is malformed),
+ * unless that is of interest.
+ */
+const char *logmatch_seek(struct logmatch *, struct slice text, bool first);
+
+/*
+ * The same as logmatch_line(), and tells an administrator in why what the line
+ * is: for a line that does not match how far the pattern came that came
+ * farthest.
  */
 #define LOGMATCH_WHY_MAX 384 /* bytes; printable, what is quoted is cut */
 int logmatch_explain(struct logmatch *, struct slice line, int64_t now,

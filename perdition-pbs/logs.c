@@ -42,7 +42,7 @@ read_ready(struct logs *l)
 		if (!log->ready)
 			continue;
 		log->ready = tail_read(log->tail, &l->buf, &budget,
-		    uv_now(l->loop), l->cfg.fn, l->cfg.arg);
+		    uv_now(l->loop), &l->cfg.reader);
 		if (budget == 0) { /* the one after it begins */
 			l->next = (l->next + i + 1) % l->n;
 			break;

@@ -32,8 +32,7 @@ struct logs_config {
 	 * rotation made of that one.  Borrowed. */
 	char *const *paths;
 	size_t n;
-	tail_line *fn; /* called from the loop */
-	void *arg;
+	struct tail_reader reader; /* called from the loop */
 };
 
 struct logs;

@@ -133,6 +133,7 @@ pbs_config_match(const struct pbs_config *c, struct logmatch_config *m)
 		.patterns_n = c->pattern.n,
 		.file = c->pattern_file,
 		.regex = c->regex,
+		.ends = c->timeout_from == PBS_FROM_LOGOUT,
 	};
 }
 

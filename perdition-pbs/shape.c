@@ -211,6 +211,22 @@ shape_has(const struct shape *sh, enum shape_field f)
 	return (sh->fields & 1u << f) != 0;
 }
 
+struct slice
+shape_literal(const struct shape *sh)
+{
+	struct slice longest = { NULL, 0 };
+
+	for (size_t i = sh->first; i < sh->n; i++) {
+		const struct shape_op *op = &sh->ops[i];
+
+		if (op->type == SHAPE_OP_OPTIONAL)
+			i += op->length;
+		else if (op->type == SHAPE_OP_LITERAL && op->text.n > longest.n)
+			longest = op->text;
+	}
+	return longest;
+}
+
 void
 shape_destroy(struct shape **shp)
 {

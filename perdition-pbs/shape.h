@@ -59,6 +59,9 @@ void shape_destroy(struct shape **);
 /* Whether the field occurs; SHAPE_CLIENT: either of its kinds. */
 bool shape_has(const struct shape *, enum shape_field);
 
+/* The longest literal text that each line of this shape holds; empty: none. */
+struct slice shape_literal(const struct shape *);
+
 struct shape_match {
 	struct slice client, user; /* into the text; or of no length */
 	struct slice own;          /* what {perdition} stands for */

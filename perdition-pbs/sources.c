@@ -20,9 +20,8 @@
 #include "common/banned.h"
 
 struct sources {
-	tail_line *fn;
-	void (*end)(void *arg);
-	void *arg;
+	struct tail_reader reader;
+	void (*end)(void *arg); /* with the reader's arg */
 	struct logs_config log_files;
 	struct positions *marks; /* where they ended at the start */
 	struct logs *logs;       /* NULL: none, or not started */
@@ -47,7 +46,7 @@ take_log_files(struct sources *s, const struct option_list *files)
 		else
 			paths[n++] = files->v[i];
 	}
-	s->log_files = (struct logs_config){ paths, n, s->fn, s->arg };
+	s->log_files = (struct logs_config){ paths, n, s->reader };
 	return 0;
 }
 
@@ -55,7 +54,7 @@ static int
 open_journal(struct sources *s, const struct pbs_config *c, struct err *err)
 {
 	struct sysjournal_config cfg = { c->journal_dir, c->journal_match.v,
-		c->journal_match.n, s->fn, s->arg };
+		c->journal_match.n, s->reader.fn, s->reader.arg };
 
 	if (!c->journal)
 		return 0;
@@ -65,8 +64,8 @@ open_journal(struct sources *s, const struct pbs_config *c, struct err *err)
 }
 
 struct sources *
-sources_create(const struct pbs_config *c, tail_line *fn,
-    void (*end)(void *arg), void *arg, struct err *err)
+sources_create(const struct pbs_config *c, const struct tail_reader *r,
+    void (*end)(void *arg), struct err *err)
 {
 	struct sources *s = calloc(1, sizeof(*s));
 
@@ -74,9 +73,8 @@ sources_create(const struct pbs_config *c, tail_line *fn,
 		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 		return NULL;
 	}
-	s->fn = fn;
+	s->reader = *r;
 	s->end = end;
-	s->arg = arg;
 	s->marks = positions_create();
 	if (s->marks == NULL || take_log_files(s, &c->log_file) == -1) {
 		err_set(err, ENOMEM, "%s", strerror(ENOMEM));
@@ -173,7 +171,7 @@ sources_start(struct sources *s, uv_loop_t *loop, const struct positions *known,
 		return -1;
 	if (s->reads_input) {
 		s->input =
-		    input_start(loop, STDIN_FILENO, s->fn, s->end, s->arg, err);
+		    input_start(loop, STDIN_FILENO, &s->reader, s->end, err);
 		if (s->input == NULL)
 			return -1;
 	}

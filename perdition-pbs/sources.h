@@ -25,12 +25,12 @@ struct sources;
 
 /*
  * Before anything that takes time, and before root is given up: from now on no
- * line is missed.  What c names is borrowed until sources_destroy().  fn is
- * told of each line and end, once, of the end of standard input: from the
- * loop, never from here.  NULL with err.
+ * line is missed.  What c names is borrowed until sources_destroy().  The
+ * reader (copied) is told of each line and end (with its arg), once, of the end
+ * of standard input: from the loop, never from here.  NULL with err.
  */
-struct sources *sources_create(const struct pbs_config *c, tail_line *fn,
-    void (*end)(void *arg), void *arg, struct err *);
+struct sources *sources_create(const struct pbs_config *c,
+    const struct tail_reader *, void (*end)(void *arg), struct err *);
 void sources_destroy(struct sources **); /* the loop must turn once more */
 
 /* The groups that may read what is to be read; at most SOURCES_GROUPS_MAX. */

@@ -180,13 +180,13 @@ tail_look(struct tail *t)
 /* Oldest first: the lines are in the order in which they were written. */
 bool
 tail_read(struct tail *t, struct tail_buffer *b, size_t *budget, uint64_t now,
-    tail_line *fn, void *arg)
+    const struct tail_reader *r)
 {
 	bool more = false;
 
 	for (size_t i = t->n; i-- > 0;) {
 		struct followed *f = &t->files[i];
-		int ret = tail_file_read(f->file, b, budget, fn, arg);
+		int ret = tail_file_read(f->file, b, budget, r);
 
 		if (ret == -1)
 			said_missing(t, errno);

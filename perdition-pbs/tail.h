@@ -55,7 +55,7 @@ void tail_look(struct tail *);
  * there may be more.
  */
 bool tail_read(struct tail *, struct tail_buffer *, size_t *budget,
-    uint64_t now, tail_line *fn, void *arg);
+    uint64_t now, const struct tail_reader *);
 
 const char *tail_path(const struct tail *);
 bool tail_is_watch(const struct tail *, int wd); /* of one of its files */

@@ -165,21 +165,61 @@ start_over(struct tail_file *f)
 	f->skipping = false;
 }
 
+static void
+hand_out(const struct tail_reader *r, struct slice line)
+{
+	if (line.n <= TAIL_LINE_MAX && memchr(line.p, '\0', line.n) == NULL)
+		r->fn(r->arg, line);
+}
+
+/* The first byte of the last line in text that has begun. */
+static const char *
+last_line(struct slice text)
+{
+	const char *nl = memrchr(text.p, '\n', text.n);
+
+	return nl == NULL ? text.p : nl + 1;
+}
+
+/* From begin, where a line begins, to its newline: of the first line that r
+ * wants; with nl NULL, of one that has no newline yet. */
+static const char *
+next_line(const struct tail_reader *r, const char **begin, const char *end,
+    const char *from, bool first)
+{
+	struct slice text = slice_make(*begin, (size_t)(end - *begin));
+	const char *at = from;
+
+	if (r->seek != NULL) {
+		at = r->seek(r->arg, text, first);
+		if (at == NULL) {
+			*begin = last_line(text);
+			return NULL;
+		}
+		*begin = last_line(slice_make(text.p, (size_t)(at - text.p)));
+	}
+	return memchr(at, '\n', (size_t)(end - at));
+}
+
 size_t
 tail_split(const struct tail_buffer *b, size_t from, bool *skipping,
-    tail_line *fn, void *arg)
+    const struct tail_reader *r)
 {
 	const char *begin = b->bytes, *end = b->bytes + b->have, *nl;
+	const char *p = begin + from;
+	bool first = true;
 
-	for (const char *p = begin + from;
-	     (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = begin) {
-		size_t n = (size_t)(nl - begin);
-
-		if (!*skipping && n <= TAIL_LINE_MAX &&
-		    memchr(begin, '\0', n) == NULL)
-			fn(arg, slice_make(begin, n));
+	if (*skipping) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (nl == NULL)
+			return b->have;
 		*skipping = false;
-		begin = nl + 1;
+		p = begin = nl + 1;
+	}
+	while ((nl = next_line(r, &begin, end, p, first)) != NULL) {
+		hand_out(r, slice_make(begin, (size_t)(nl - begin)));
+		p = begin = nl + 1;
+		first = false;
 	}
 	/* Too long already: from here to its end it is left out. */
 	if (end - begin > TAIL_LINE_MAX)
@@ -202,7 +242,7 @@ check_truncated(struct tail_file *f)
 
 int
 tail_file_read(struct tail_file *f, struct tail_buffer *b, size_t *budget,
-    tail_line *fn, void *arg)
+    const struct tail_reader *r)
 {
 	if (check_truncated(f) == -1)
 		return -1;
@@ -223,7 +263,7 @@ tail_file_read(struct tail_file *f, struct tail_buffer *b, size_t *budget,
 			return 0;
 		b->have += (size_t)n;
 		*budget -= (size_t)n;
-		consume(f, b, tail_split(b, had, &f->skipping, fn, arg));
+		consume(f, b, tail_split(b, had, &f->skipping, r));
 	}
 	return 1;
 }

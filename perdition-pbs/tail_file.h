@@ -47,12 +47,26 @@ struct tail_buffer {
 typedef void tail_line(void *arg, struct slice line); /* without newline */
 
 /*
+ * Most lines of a log are of no interest, and it is quicker to look for what
+ * the others must hold in all of them at once.  Returns a byte of the first
+ * line in text that may be of interest, or NULL: none is.  first: text is new;
+ * else it is what is left of the last one, to the same end.
+ */
+typedef const char *tail_seek(void *arg, struct slice text, bool first);
+
+struct tail_reader {
+	tail_line *fn;
+	tail_seek *seek; /* fn wants no other lines; NULL: it wants all */
+	void *arg;
+};
+
+/*
  * Hands out the lines in b; from: no newline is before that byte.  *skipping:
  * b begins inside a line that is left out, and is set for its next bytes.
  * Returns how many bytes have been dealt with, for the caller to remove.
  */
 size_t tail_split(const struct tail_buffer *b, size_t from, bool *skipping,
-    tail_line *fn, void *arg);
+    const struct tail_reader *);
 
 /* Starts at the first byte.  NULL with err (ENOENT, EACCES, EINVAL: no
  * regular file ...). */
@@ -74,7 +88,7 @@ bool tail_file_resume(struct tail_file *, const struct tail_position *p);
  * 1: there may be more, 0: at the end of the file, -1 with errno.
  */
 int tail_file_read(struct tail_file *, struct tail_buffer *, size_t *budget,
-    tail_line *, void *arg);
+    const struct tail_reader *);
 
 /* Whether the position is another than at the last call. */
 bool tail_file_moved(struct tail_file *);

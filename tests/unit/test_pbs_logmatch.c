@@ -10,6 +10,7 @@
 
 #include "../lib/check_run.h"
 #include "perdition-pbs/logmatch.h"
+#include "perdition-pbs/logseek.h"
 #include "perdition-pbs/logtime.h"
 
 #include "common/banned.h"
@@ -336,6 +337,100 @@ START_TEST(site_pattern)
 }
 END_TEST
 
+/* --- finding lines ------------------------------------------------------- */
+
+/* Each that tells something is found among others, and next. */
+START_TEST(seeking)
+{
+	static const char other[] = "Nov 22 11:04:05 mx other[1]: Auth\n";
+	static struct logmatch_login login;
+	char text[2 * sizeof(other) + 1024];
+	struct logmatch *m = of_perdition();
+	struct slice line = lines[_i].line, rest;
+	size_t n = sizeof(other) - 1;
+	const char *at;
+	bool ends;
+
+	if (line.n > 1000) {
+		logmatch_destroy(&m);
+		return;
+	}
+	memcpy(text, other, n);
+	if (line.n > 0)
+		memcpy(text + n, line.p, line.n);
+	memcpy(text + n + line.n, other, n);
+	rest = slice_make(text, 2 * n + line.n);
+	at = logmatch_seek(m, rest, true);
+	ends = line.n > 0 && memmem(line.p, line.n, CLOSE, 16) != NULL;
+	if (lines[_i].ret != 0 && !ends)
+		ck_assert_ptr_nonnull(at);
+	if (at != NULL) {
+		ck_assert(at >= text + n && at < text + n + line.n);
+		rest = slice_skip(rest, n + line.n);
+		ck_assert_ptr_null(logmatch_seek(m, rest, false));
+	}
+	ck_assert_int_eq(
+	    logmatch_line(m, line, ISO_TIME, &login), lines[_i].ret);
+	logmatch_destroy(&m);
+}
+END_TEST
+
+/* What stands first of several texts, each time, is what a search for each
+ * would find. */
+START_TEST(seeking_several)
+{
+	static const char text[] = "one Two\none\nthreeTwTwo\nxthree one\nTw";
+	static const char *const texts[] = { "one", "Two", "three" };
+	struct slice rest = SLICE(text);
+	struct logseek s = { .n = 0 };
+	bool first = true;
+
+	for (size_t i = 0; i < COUNT(texts); i++)
+		logseek_add(&s, slice_str(texts[i]));
+	logseek_add(&s, SLICE("one"));
+	ck_assert_uint_eq(s.n, COUNT(texts));
+	for (; rest.n > 0; first = false) {
+		const char *least = NULL;
+
+		for (size_t i = 0; i < COUNT(texts); i++) {
+			const char *at = strstr(rest.p, texts[i]);
+
+			if (at != NULL && (least == NULL || at < least))
+				least = at;
+		}
+		ck_assert_ptr_eq(logseek_next(&s, rest, first), least);
+		rest = slice_skip(rest, 1);
+	}
+	logseek_add(&s, SLICE("x")); /* so short that it tells nothing */
+	ck_assert_ptr_eq(logseek_next(&s, SLICE(text), true), text);
+}
+END_TEST
+
+/* The end of a session is found by who asks for it, and a regular expression
+ * may match any line. */
+START_TEST(seeking_ends)
+{
+	static const char text[] = ISO "mx perdition[1]: " CLOSE "\n";
+	static char own[] = "perdition", *patterns_used[] = { own };
+	struct logmatch_config c = { .patterns = patterns_used,
+		.patterns_n = 1,
+		.file = "",
+		.regex = "" };
+	struct err err;
+	struct logmatch *m;
+
+	for (int i = 0; i < 3; i++) {
+		c.ends = i == 1;
+		c.regex = i == 2 ? "^(x)$" : "";
+		m = logmatch_create(&c, &err);
+		ck_assert_ptr_nonnull(m);
+		ck_assert_int_eq(
+		    logmatch_seek(m, SLICE(text), true) != NULL, i > 0);
+		logmatch_destroy(&m);
+	}
+}
+END_TEST
+
 START_TEST(bad_pattern)
 {
 	struct err err;
@@ -357,6 +452,9 @@ main(void)
 	tcase_add_loop_test(t, matching, 0, COUNT(lines));
 	tcase_add_loop_test(t, forging, 0, COUNT(names));
 	tcase_add_loop_test(t, site_pattern, 0, COUNT(patterns));
+	tcase_add_loop_test(t, seeking, 0, COUNT(lines));
+	tcase_add_test(t, seeking_several);
+	tcase_add_test(t, seeking_ends);
 	tcase_add_test(t, bad_pattern);
 	return check_run("logmatch", t);
 }

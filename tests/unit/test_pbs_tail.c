@@ -57,7 +57,8 @@ config(struct world *w)
 		ck_assert_int_ne(
 		    asprintf(&w->full[i], "%s/%s", scratch, w->paths[i]), -1);
 	}
-	return (struct logs_config){ w->full, w->paths_n, on_line, w };
+	return (struct logs_config){ w->full, w->paths_n,
+		{ .fn = on_line, .arg = w } };
 }
 
 static void
@@ -287,6 +288,69 @@ START_TEST(not_lines)
 	while (w->n < 5 + TAIL_LINE_MAX + 1)
 		uv_run(&w->loop, UV_RUN_ONCE);
 	end(w);
+}
+END_TEST
+
+/* --- splitting ----------------------------------------------------------- */
+
+static const char *
+seek_yes(void *arg, struct slice text, bool first)
+{
+	(void)arg;
+	(void)first;
+	return memmem(text.p, text.n, "yes", 3);
+}
+
+/* Gives text in pieces of `step' bytes to tail_split(). */
+static void
+split(struct world *w, tail_seek *seek, struct slice text, size_t step)
+{
+	static struct tail_buffer b;
+	struct tail_reader r = { on_line, seek, w };
+	bool skipping = false;
+
+	w->n = b.have = 0;
+	w->seen[0] = '\0';
+	while (text.n > 0) {
+		size_t had = b.have, n = text.n < step ? text.n : step;
+
+		memcpy(b.bytes + had, text.p, n);
+		text = slice_skip(text, n);
+		b.have += n;
+		n = tail_split(&b, had, &skipping, &r);
+		b.have -= n;
+		memmove(b.bytes, b.bytes + n, b.have);
+	}
+}
+
+/* Whoever wants some lines gets these, wherever a read has ended, and none
+ * that is no line. */
+START_TEST(seeks)
+{
+	static const char want[] = "yes\na yes b\nyes yes\nat last yes\n";
+	static char text[2 * TAIL_LINE_MAX + 4096];
+	static const size_t steps[] = { 1, 2, 3, 5, 7, 64, 1000, TAIL_LINE_MAX,
+		sizeof(text) };
+	struct world *w = begin();
+	size_t n = 0;
+
+#define PUT(s) (memcpy(text + n, s, sizeof(s) - 1), n += sizeof(s) - 1)
+	PUT("yes\nno\n\na yes b\nnono\nyes\0\nyes yes\nno yes ");
+	memset(text + n, 'x', TAIL_LINE_MAX); /* too long */
+	n += TAIL_LINE_MAX;
+	PUT(" yes\nno ");
+	memset(text + n, 'x', TAIL_LINE_MAX);
+	n += TAIL_LINE_MAX;
+	PUT("\nno\nat last yes\nno\nyes, without an end");
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		split(w, seek_yes, slice_make(text, n), steps[i]);
+		ck_assert_str_eq(w->seen, want);
+		split(w, NULL, slice_make(text, n), steps[i]);
+		ck_assert_str_eq(w->seen,
+		    "yes\nno\n\na yes b\nnono\nyes yes\nno\nat last yes\nno"
+		    "\n");
+	}
+	free_world(w);
 }
 END_TEST
 
@@ -587,6 +651,7 @@ main(void)
 	tcase_add_test(t, truncated);
 	tcase_add_test(t, deleted);
 	tcase_add_test(t, not_lines);
+	tcase_add_test(t, seeks);
 	tcase_add_test(t, resumes);
 	tcase_add_test(t, marked);
 	tcase_add_test(t, resumes_after_rename);
