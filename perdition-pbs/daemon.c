@@ -122,13 +122,9 @@ log_refused(struct daemon *d, const struct relay_event *ev, const char *reason,
 }
 
 static void
-on_login(struct daemon *d, const struct relay_event *ev, const char *source)
+take_login(struct daemon *d, const struct relay_event *ev, const char *source,
+    int64_t now)
 {
-	int64_t now;
-
-	/* First, or this one would be shifted by what it counts already. */
-	check_clock(d);
-	now = wall();
 	switch (relay_login(&d->relay, ev, now)) {
 	case RELAY_OPENED:
 		log_opened("relay-open", ev, source);
@@ -152,22 +148,54 @@ on_login(struct daemon *d, const struct relay_event *ev, const char *source)
 	}
 }
 
+/* All in order; n: RELAY_STORE_FETCH at most. */
+static void
+on_logins(
+    struct daemon *d, const struct relay_event *v, size_t n, const char *source)
+{
+	int64_t now;
+
+	/* First, or these would be shifted by what they count already. */
+	check_clock(d);
+	now = wall();
+	if (n > 1)
+		relay_fetch(&d->relay, v, n, now);
+	for (size_t i = 0; i < n; i++)
+		take_login(d, &v[i], source, now);
+}
+
+/* A store of millions is not in the processor's cache: what the logins of
+ * some lines need of it is fetched together. */
+void
+daemon_on_lines_end(void *arg)
+{
+	struct daemon *d = arg;
+	struct relay_event v[RELAY_STORE_FETCH];
+
+	for (size_t i = 0; i < d->logins_n; i++) {
+		const struct logmatch_login *login = &d->logins[i];
+
+		v[i] = (struct relay_event){
+			.kind = login->kind,
+			.client = login->client,
+			.user = slice_make(login->user, login->user_len),
+			.when = login->when,
+		};
+	}
+	if (d->logins_n > 0)
+		on_logins(d, v, d->logins_n, "log");
+	d->logins_n = 0;
+}
+
 void
 daemon_on_line(void *arg, struct slice line)
 {
 	struct daemon *d = arg;
-	struct logmatch_login login;
-	int ret = logmatch_line(d->match, line, wall(), &login);
+	int ret =
+	    logmatch_line(d->match, line, wall(), &d->logins[d->logins_n]);
 
-	if (ret == 1)
-		on_login(d,
-		    &(struct relay_event){
-			.kind = login.kind,
-			.client = login.client,
-			.user = slice_make(login.user, login.user_len),
-			.when = login.when,
-		    },
-		    "log");
+	if (ret == 1 && ++d->logins_n == RELAY_STORE_FETCH)
+		daemon_on_lines_end(d);
 	else if (ret == -1)
 		log_event(LOG_DEBUG, "log-malformed", LOG_SLICE("line", line));
 }
@@ -196,7 +224,7 @@ daemon_on_event(void *arg, const struct auth_event *ev)
 		return;
 	/* Of a living session too: it lived then, and may have ended while
 	 * the record waited. */
-	on_login(arg,
+	on_logins(arg,
 	    &(struct relay_event){
 		.kind = ev->kind,
 		.client = ev->client,
@@ -204,7 +232,7 @@ daemon_on_event(void *arg, const struct auth_event *ev)
 		.when = ev->time,
 		.session = ev->session,
 	    },
-	    "socket");
+	    1, "socket");
 }
 
 static void

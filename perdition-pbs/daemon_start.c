@@ -89,7 +89,10 @@ open_log(struct daemon *d)
 		    LOG_STR("file", d->config.log_facility),
 		    LOG_STR("error", strerror(errno)));
 	d->sources = sources_create(&d->config,
-	    &(struct tail_reader){ daemon_on_line, daemon_seek, d },
+	    &(struct tail_reader){ .fn = daemon_on_line,
+		.seek = daemon_seek,
+		.done = daemon_on_lines_end,
+		.arg = d },
 	    daemon_on_end, &err);
 	return d->sources == NULL ? fail(&err, EX_NOINPUT) : 0;
 }

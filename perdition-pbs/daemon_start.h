@@ -32,6 +32,9 @@ struct daemon {
 	size_t dbs_n;
 	struct share_redis *redis; /* NULL: not shared */
 	struct logmatch *match;
+	/* Of lines, not told to relay yet; none between two callbacks. */
+	struct logmatch_login logins[RELAY_STORE_FETCH];
+	size_t logins_n;
 	struct sources *sources;
 	struct stream *stream, *control; /* NULL: no such socket */
 	struct answers *answers;
@@ -67,6 +70,7 @@ void daemon_swap_paths(struct pbs_config *, struct pbs_config *);
 /* daemon.c: what the sources call. */
 void daemon_on_line(void *arg, struct slice line);
 const char *daemon_seek(void *arg, struct slice text, bool first);
+void daemon_on_lines_end(void *arg);
 void daemon_on_end(void *arg); /* of standard input */
 void daemon_on_event(void *arg, const struct auth_event *);
 int64_t daemon_now(void *arg); /* the wall clock, its steps heeded */

@@ -238,6 +238,23 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 	return handed && verdict == RELAY_EXTENDED ? RELAY_HANDED : verdict;
 }
 
+void
+relay_fetch(
+    const struct relay *r, const struct relay_event *ev, size_t n, int64_t now)
+{
+	struct relay_key keys[RELAY_STORE_FETCH];
+	struct slice users[RELAY_STORE_FETCH];
+	size_t some = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (ev[i].when + r->limits.timeout <= now)
+			continue; /* nobody asks the store */
+		relay_key_make(&keys[some], &ev[i].client, 32, 128);
+		users[some++] = ev[i].user;
+	}
+	relay_store_fetch(r->store, keys, users, some);
+}
+
 size_t
 relay_keys_of(const struct relay *r, const struct relay_key *k, bool all,
     struct relay_key out[RELAY_RULE_KEYS])

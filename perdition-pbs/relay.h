@@ -114,6 +114,12 @@ int relay_attach(struct relay *, const struct relay_sink *);
 enum relay_verdict relay_login(
     struct relay *, const struct relay_event *, int64_t now);
 
+/* These logins, n of them (RELAY_STORE_FETCH at most), are going to be told to
+ * relay_login(): has what that needs fetched from memory, all at the same
+ * time. */
+void relay_fetch(
+    const struct relay *, const struct relay_event *, size_t n, int64_t now);
+
 /*
  * The administrator's word: k (an address with the network that the masks
  * add, or a network) until `expires'; not counted as a flood.

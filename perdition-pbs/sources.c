@@ -54,7 +54,7 @@ static int
 open_journal(struct sources *s, const struct pbs_config *c, struct err *err)
 {
 	struct sysjournal_config cfg = { c->journal_dir, c->journal_match.v,
-		c->journal_match.n, s->reader.fn, s->reader.arg };
+		c->journal_match.n, s->reader };
 
 	if (!c->journal)
 		return 0;

@@ -129,7 +129,9 @@ take_entry(struct sysjournal *s)
 		return;
 	if (message.n > 0)
 		memcpy(line + n, message.p, message.n);
-	s->cfg.fn(s->cfg.arg, slice_make(line, n + message.n));
+	s->cfg.reader.fn(s->cfg.reader.arg, slice_make(line, n + message.n));
+	if (s->cfg.reader.done != NULL)
+		s->cfg.reader.done(s->cfg.reader.arg);
 }
 
 /* --- reading ------------------------------------------------------------- */

@@ -26,8 +26,7 @@ struct sysjournal_config {
 	 * all.  Borrowed, as dir is. */
 	char *const *matches;
 	size_t n;
-	tail_line *fn; /* called from the loop */
-	void *arg;
+	struct tail_reader reader; /* called from the loop; without seek */
 };
 
 struct sysjournal;

@@ -221,6 +221,8 @@ tail_split(const struct tail_buffer *b, size_t from, bool *skipping,
 		p = begin = nl + 1;
 		first = false;
 	}
+	if (r->done != NULL)
+		r->done(r->arg);
 	/* Too long already: from here to its end it is left out. */
 	if (end - begin > TAIL_LINE_MAX)
 		*skipping = true;

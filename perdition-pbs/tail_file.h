@@ -57,6 +57,9 @@ typedef const char *tail_seek(void *arg, struct slice text, bool first);
 struct tail_reader {
 	tail_line *fn;
 	tail_seek *seek; /* fn wants no other lines; NULL: it wants all */
+	/* After some lines, before anything else is called: what fn has kept
+	 * to deal with at once.  NULL: nothing. */
+	void (*done)(void *arg);
 	void *arg;
 };
 

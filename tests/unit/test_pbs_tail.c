@@ -27,6 +27,7 @@ struct world {
 	size_t paths_n;
 	char seen[100000]; /* all lines, each with a newline */
 	size_t n;
+	size_t done_n; /* n when the end of some lines was told */
 	struct positions *known, *marks;
 };
 
@@ -301,15 +302,25 @@ seek_yes(void *arg, struct slice text, bool first)
 	return memmem(text.p, text.n, "yes", 3);
 }
 
+static void
+on_done(void *arg)
+{
+	struct world *w = arg;
+
+	w->done_n = w->n;
+}
+
 /* Gives text in pieces of `step' bytes to tail_split(). */
 static void
 split(struct world *w, tail_seek *seek, struct slice text, size_t step)
 {
 	static struct tail_buffer b;
-	struct tail_reader r = { on_line, seek, w };
+	struct tail_reader r = {
+		.fn = on_line, .seek = seek, .done = on_done, .arg = w
+	};
 	bool skipping = false;
 
-	w->n = b.have = 0;
+	w->n = w->done_n = b.have = 0;
 	w->seen[0] = '\0';
 	while (text.n > 0) {
 		size_t had = b.have, n = text.n < step ? text.n : step;
@@ -320,6 +331,7 @@ split(struct world *w, tail_seek *seek, struct slice text, size_t step)
 		n = tail_split(&b, had, &skipping, &r);
 		b.have -= n;
 		memmove(b.bytes, b.bytes + n, b.have);
+		ck_assert_uint_eq(w->done_n, w->n); /* told behind each read */
 	}
 }
 
