@@ -28,7 +28,7 @@
 #define LOG_RETRY_MS 100  /* see logdest_flush() */
 #define JOURNAL_RETRY_MS 5000
 #define JOURNAL_SLICE_MS 5 /* from one slice of a snapshot to the next */
-#define CLOCK_SLACK 2 /* seconds of drift that are no step */
+#define CLOCK_SLACK 2      /* seconds of drift that are no step */
 
 static int64_t
 wall(void)
@@ -461,6 +461,37 @@ note_list(const char *name, const struct option_list *was,
 	note_restart(name, "", same ? "" : "changed");
 }
 
+static void
+note_number(const char *name, unsigned int was, unsigned int is)
+{
+	note_restart(name, "", was == is ? "" : "changed");
+}
+
+/* Of the sharing nothing can change. */
+static void
+note_redis(const struct pbs_config *was, const struct pbs_config *is)
+{
+	note_list("redis_server", &was->redis_server, &is->redis_server);
+	note_restart("redis_sentinel", was->redis_sentinel, is->redis_sentinel);
+	note_restart("redis_user", was->redis_user, is->redis_user);
+	note_restart("redis_password_file", was->redis_password_file,
+	    is->redis_password_file);
+	note_restart("redis_sentinel_password_file",
+	    was->redis_sentinel_password_file,
+	    is->redis_sentinel_password_file);
+	note_number("redis_db", was->redis_db, is->redis_db);
+	note_restart("redis_prefix", was->redis_prefix, is->redis_prefix);
+	note_number("redis_maxlen", was->redis_maxlen, is->redis_maxlen);
+	note_number("redis_tls", was->redis_tls, is->redis_tls);
+	note_restart("redis_tls_ca_cert_file", was->redis_tls_ca_cert_file,
+	    is->redis_tls_ca_cert_file);
+	note_restart("redis_tls_cert_file", was->redis_tls_cert_file,
+	    is->redis_tls_cert_file);
+	note_restart("redis_tls_key_file", was->redis_tls_key_file,
+	    is->redis_tls_key_file);
+	note_restart("redis_tls_name", was->redis_tls_name, is->redis_tls_name);
+}
+
 /* Takes fresh over for what can change; the rest stays as it was. */
 static void
 take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
@@ -483,6 +514,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	note_restart("state_dir", c->state_dir, fresh->state_dir);
 	note_restart("log_facility", c->log_facility, fresh->log_facility);
 	note_restart("user", c->user, fresh->user);
+	note_redis(c, fresh);
 	logmatch_destroy(&d->match);
 	d->match = match;
 	d->config = *fresh;

@@ -515,6 +515,10 @@ daemon_swap_paths(struct pbs_config *a, struct pbs_config *b)
 	SWAP(lookup_socket);
 	SWAP(control_path);
 	SWAP(journal_path);
+	SWAP(redis_server);
+	SWAP(redis_db);
+	SWAP(redis_maxlen);
+	SWAP(redis_tls);
 	SWAP(redis_sentinel);
 	SWAP(redis_user);
 	SWAP(redis_password_file);

@@ -137,6 +137,40 @@ class Sharing(SharedTestCase):
         self.everywhere(two)
 
 
+    def test_reload(self):
+        """Of the sharing nothing changes with HUP, which the log says."""
+        self.start_redis()
+        conf = self.dir / "pbs.conf"
+        was = f"redis_server {self.redis.address}\n"
+        conf.write_text(was)
+        host = Host(self, "mx1")
+        host.argv += ["--config_file", str(conf)]
+        self.start(host)
+        host.wait_log("event=redis-up")
+        other = {"redis_sentinel": "mymaster", "redis_user": "eve",
+                 "redis_password_file": "/p", "redis_db": 2,
+                 "redis_sentinel_password_file": "/s",
+                 "redis_prefix": "other:", "redis_maxlen": 5000,
+                 "redis_tls_ca_cert_file": "/ca", "redis_tls_cert_file": "/c",
+                 "redis_tls_key_file": "/k", "redis_tls_name": "name",
+                 "redis_server": "127.0.0.1:1"}
+        conf.write_text("redis_tls\n" + "".join(
+            f"{name} {value}\n" for name, value in other.items()))
+        for count in (1, 2):  # what runs is what it was
+            host.send_signal(signal.SIGHUP)
+            for name in ("redis_tls", *other):
+                host.wait_log(
+                    f"event=reload-needs-restart option={name}\n", count)
+        conf.write_text(was)
+        host.send_signal(signal.SIGHUP)
+        host.wait_log("event=reload\n", 3)
+        self.assertEqual(host.output().count("reload-needs-restart"),
+                         2 * (1 + len(other)))
+        one = self.fresh()
+        host.login(one)
+        host.wait_has(one)
+
+
 class Outage(SharedTestCase):
     def stop_redis(self):
         self.redis.stop(signal.SIGKILL)
