@@ -419,7 +419,8 @@ daemon_flush(struct daemon *d)
 {
 	flush_journal(d);
 	/* Much waits to be read: what it tells is published together. */
-	if (sources_behind(d->sources) &&
+	if ((sources_behind(d->sources) ||
+		(d->redis != NULL && share_redis_behind(d->redis))) &&
 	    uv_now(&d->loop) - d->published_at < TICK_MS)
 		return;
 	d->published_at = uv_now(&d->loop);

@@ -46,6 +46,8 @@ struct share {
 	struct relay_store *shuts, *unsaid;
 	int64_t shut_all, unsaid_all; /* the same of all; INT64_MIN: none */
 	int64_t ahead; /* the log's clock less mono, when last seen */
+
+	struct share_change read[RELAY_STORE_FETCH]; /* of a message */
 };
 
 static void on_news(void *arg, const struct relay_news *);
@@ -70,7 +72,8 @@ timeout_ms(const struct share *s)
 static int64_t
 shut_at(const struct relay_store *shuts, int64_t all, const struct relay_key *k)
 {
-	const struct relay_entry *e = relay_store_find(shuts, k);
+	const struct relay_entry *e =
+	    relay_store_count(shuts) == 0 ? NULL : relay_store_find(shuts, k);
 
 	return e == NULL || e->expires < all ? all : e->expires;
 }
@@ -512,28 +515,61 @@ read_shut_all(struct share *s, const struct share_change *c,
 		log_shut("relay-purge", NULL, m);
 }
 
+static void
+read_change(struct share *s, const struct share_change *c,
+    const struct share_message *m)
+{
+	switch (c->kind) {
+	case SHARE_OPEN:
+		read_open(s, c, m);
+		break;
+	case SHARE_SHUT:
+		read_shut(s, c, m);
+		break;
+	case SHARE_SHUT_ALL:
+		read_shut_all(s, c, m);
+		break;
+	}
+}
+
+/* Some changes at once, whose entries then come from memory together: most of
+ * the time for one is waiting for that.  How many; 0: the end of *text. */
+static size_t
+read_some(struct share *s, struct slice *text)
+{
+	struct relay_key keys[RELAY_STORE_FETCH];
+	struct slice users[RELAY_STORE_FETCH];
+	size_t n = 0;
+	int ret;
+
+	while (n < RELAY_STORE_FETCH &&
+	       (ret = share_wire_read(text, &s->read[n])) != 0) {
+		const struct share_change *c = &s->read[n];
+
+		if (ret == -1)
+			continue; /* of a later version, or a stranger's */
+		n++;
+		if (c->kind == SHARE_SHUT_ALL)
+			break; /* has no key */
+		keys[n - 1] = c->key;
+		users[n - 1] = c->kind == SHARE_OPEN
+				   ? slice_make(c->user, c->user_n)
+				   : SLICE("");
+	}
+	if (n > 0 && s->read[n - 1].kind != SHARE_SHUT_ALL)
+		relay_store_fetch(s->relay->store, keys, users, n);
+	return n;
+}
+
 void
 share_read(struct share *s, const struct share_message *m)
 {
 	struct slice text = m->text;
-	struct share_change c;
-	int ret;
+	size_t n;
 
 	refresh(s);
 	s->ahead = m->now - s->mono;
-	while ((ret = share_wire_read(&text, &c)) != 0) {
-		if (ret == -1)
-			continue; /* of a later version, or a stranger's */
-		switch (c.kind) {
-		case SHARE_OPEN:
-			read_open(s, &c, m);
-			break;
-		case SHARE_SHUT:
-			read_shut(s, &c, m);
-			break;
-		case SHARE_SHUT_ALL:
-			read_shut_all(s, &c, m);
-			break;
-		}
-	}
+	while ((n = read_some(s, &text)) > 0)
+		for (size_t i = 0; i < n; i++)
+			read_change(s, &s->read[i], m);
 }

@@ -257,6 +257,13 @@ share_link_send(
 	return 0;
 }
 
+void
+share_link_push(struct share_link *l)
+{
+	if (l->state == OPEN)
+		flush(l);
+}
+
 /* --- receiving ----------------------------------------------------------- */
 
 /* Bytes; 0: no more for now; -1: failed. */

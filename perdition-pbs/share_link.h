@@ -53,4 +53,7 @@ void share_link_close(struct share_link **);
 int share_link_send(
     struct share_link *, share_reply *fn, const struct slice *words, size_t n);
 
+/* Sends now what waits, not when the turn is over; may call failed. */
+void share_link_push(struct share_link *);
+
 #endif

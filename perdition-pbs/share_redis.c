@@ -26,10 +26,10 @@
 
 #include "common/banned.h"
 
-#define BLOCK_MS 5000    /* XREAD comes back at least so often */
-#define ANSWER_MS 5000   /* that a server may take for anything else */
-#define READ_COUNT "256" /* entries of the stream at once: a MiB at most */
-#define IN_FLIGHT 16     /* XADD without an answer */
+#define BLOCK_MS 5000   /* XREAD comes back at least so often */
+#define ANSWER_MS 5000  /* that a server may take for anything else */
+#define READ_COUNT "64" /* entries of the stream in one turn: some ms */
+#define IN_FLIGHT 16    /* XADD without an answer */
 #define POLL_MS 10000
 #define FULL_RETRY_MS 1000
 #define RETRY_MIN_MS 50
@@ -263,11 +263,11 @@ up(struct share_redis *s)
 }
 
 static void
-read_next(struct share_redis *s)
+read_next(struct share_redis *s, const struct share_id *behind)
 {
 	char id[SHARE_ID_MAX], block[16];
 
-	share_id_write(&s->last, id);
+	share_id_write(behind, id);
 	snprintf(block, sizeof(block), "%d", BLOCK_MS);
 	send_words(s, &s->reader, on_read,
 	    WORDS(SLICE("XREAD"), SLICE("COUNT"), SLICE(READ_COUNT),
@@ -302,18 +302,28 @@ static void
 on_read(void *arg, const redisReply *r)
 {
 	struct share_redis *s = arg;
+	struct share_stored newest = { { 0, 0 }, SLICE(""), SLICE("") };
 	size_t n;
 
 	if (refused(s, r))
 		return;
 	n = share_answer_entries(r);
+	if (n > 0)
+		share_answer_entry(r, n - 1, &newest);
+	/* Asked for before these are taken, so that Redis is busy meanwhile. */
+	read_next(
+	    s, share_id_before(&s->last, &newest.id) ? &newest.id : &s->last);
+	if (s->reader == NULL)
+		return;
+	share_link_push(s->reader);
+	if (s->reader == NULL)
+		return; /* what was asked for is read again */
 	for (size_t i = 0; i < n; i++)
 		take_entry(s, r, i);
 	if (!share_is_up(s->share) &&
 	    (n == 0 || !s->has_newest ||
 		!share_id_before(&s->last, &s->newest)))
 		up(s);
-	read_next(s);
 }
 
 static void
@@ -337,7 +347,7 @@ start_reading(struct share_redis *s)
 		return;
 	if (!s->has_newest || !share_id_before(&s->last, &s->newest))
 		up(s);
-	read_next(s);
+	read_next(s, &s->last);
 }
 
 /* --- asking -------------------------------------------------------------- */
@@ -580,6 +590,12 @@ share_redis_flush(struct share_redis *s)
 	/* Else the next answer wakes us. */
 	if (s->in_flight < most && share_busy(s->share))
 		uv_timer_start(&s->again, on_again, 0, 0);
+}
+
+bool
+share_redis_behind(const struct share_redis *s)
+{
+	return s->reader != NULL && !share_is_up(s->share);
 }
 
 /* --- life ---------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #ifndef PERDITION_PBS_SHARE_REDIS_H
 #define PERDITION_PBS_SHARE_REDIS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
 
@@ -32,6 +33,9 @@ int share_redis_start(struct share_redis *, uv_loop_t *loop);
 
 /* At the end of each turn of the loop: sends what there is to say. */
 void share_redis_flush(struct share_redis *);
+
+/* Whether it reads what came while this host was away. */
+bool share_redis_behind(const struct share_redis *);
 
 void share_redis_stop(struct share_redis *); /* the loop must turn once more */
 void share_redis_destroy(struct share_redis **); /* after that */

@@ -48,3 +48,10 @@ share_redis_destroy(struct share_redis **sp)
 {
 	*sp = NULL;
 }
+
+bool
+share_redis_behind(const struct share_redis *s)
+{
+	(void)s;
+	return false;
+}
