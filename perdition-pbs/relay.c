@@ -109,18 +109,19 @@ note(struct relay *r, const struct relay_entry *e, struct slice user)
 	journal_touch(r->journal, e, user);
 }
 
-int
-relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
-    int64_t now)
+/* place: of e's key. */
+static int
+touch_at(struct relay *r, struct relay_place place, const struct relay_entry *e,
+    struct slice user, int64_t now)
 {
-	const struct relay_entry *had = relay_store_find(r->store, &e->key);
+	const struct relay_entry *had = relay_store_get(r->store, place);
 	bool urgent = had == NULL || had->expires - now <= SOON;
 	int ret;
 
 	if (had == NULL)
 		while (is_full(r, 1))
 			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
-	ret = relay_store_touch(r->store, e, user, now);
+	ret = relay_store_touch_at(r->store, place, e, user, now);
 	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
 		note(r, e, user);
 		changed(r, &e->key, urgent);
@@ -128,24 +129,25 @@ relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
 	return ret;
 }
 
-static int
-touch(struct relay *r, const struct relay_key *k, int64_t expires,
-    struct slice user, int64_t now)
+int
+relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
+    int64_t now)
 {
-	struct relay_entry e = { .key = *k, .expires = expires };
-
-	return relay_touch(r, &e, user, now);
+	return touch_at(r, relay_store_place(r->store, &e->key), e, user, now);
 }
 
-/* All keys alike, so the first, the address itself, tells. */
+/* All keys alike, so the first, the address itself, tells; place: where that
+ * is. */
 static enum relay_verdict
 touch_all(struct relay *r, const struct relay_key *keys, size_t n,
-    int64_t expires, struct slice user, int64_t now)
+    struct relay_place place, int64_t expires, struct slice user, int64_t now)
 {
 	int first = RELAY_NO_CHANGE;
 
 	for (size_t i = 0; i < n; i++) {
-		int ret = touch(r, &keys[i], expires, user, now);
+		struct relay_entry e = { .key = keys[i], .expires = expires };
+		int ret = i == 0 ? touch_at(r, place, &e, user, now)
+				 : relay_touch(r, &e, user, now);
 
 		if (ret == -1)
 			return RELAY_NOMEM;
@@ -157,11 +159,11 @@ touch_all(struct relay *r, const struct relay_key *keys, size_t n,
 				       : RELAY_KEPT;
 }
 
-/* The entry of k, if it is alive. */
+/* The entry at place, if it is alive. */
 static const struct relay_entry *
-find_open(const struct relay *r, const struct relay_key *k, int64_t now)
+find_open(const struct relay *r, struct relay_place place, int64_t now)
 {
-	const struct relay_entry *e = relay_store_find(r->store, k);
+	const struct relay_entry *e = relay_store_get(r->store, place);
 
 	return e != NULL && e->expires > now ? e : NULL;
 }
@@ -219,6 +221,7 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 	int64_t when = ev->when < now ? ev->when : now;
 	int64_t expires = when + r->limits.timeout;
 	const struct relay_entry *e;
+	struct relay_place place;
 	enum relay_verdict verdict;
 	bool handed;
 
@@ -228,11 +231,12 @@ relay_login(struct relay *r, const struct relay_event *ev, int64_t now)
 		return RELAY_NEVER;
 	if (expires <= now)
 		return RELAY_OLD;
-	e = find_open(r, &keys[0], now);
+	place = relay_store_place(r->store, &keys[0]);
+	e = find_open(r, place, now);
 	if (e == NULL && flooded(r, when))
 		return RELAY_FLOOD;
 	handed = is_anothers(r, e, ev->user);
-	verdict = touch_all(r, keys, n, expires, ev->user, now);
+	verdict = touch_all(r, keys, n, place, expires, ev->user, now);
 	relay_limit_user(r, &keys[0]);
 	tell_if_open(r, &keys[0], when, verdict);
 	return handed && verdict == RELAY_EXTENDED ? RELAY_HANDED : verdict;
@@ -277,7 +281,8 @@ relay_insert(
 
 	if (n == 0)
 		return RELAY_NEVER;
-	verdict = touch_all(r, keys, n, expires, SLICE(""), now);
+	verdict = touch_all(r, keys, n, relay_store_place(r->store, &keys[0]),
+	    expires, SLICE(""), now);
 	tell_if_open(r, k, now, verdict);
 	return verdict;
 }
@@ -293,7 +298,8 @@ relay_import(struct relay *r, const struct relay_entry *e, struct slice user,
 		return RELAY_NEVER;
 	if (e->expires <= now)
 		return RELAY_OLD;
-	verdict = touch_all(r, &e->key, 1, e->expires, user, now);
+	verdict = touch_all(r, &e->key, 1, relay_store_place(r->store, &e->key),
+	    e->expires, user, now);
 	relay_limit_user(r, &e->key);
 	/* As if by the login that would have opened for that long. */
 	when = e->expires - r->limits.timeout;
@@ -322,8 +328,12 @@ relay_remove(struct relay *r, const struct relay_key *k)
 static void
 add_always(struct relay *r, int64_t now)
 {
-	for (size_t i = 0; i < r->rule.always_n; i++)
-		touch(r, &r->rule.always[i], RELAY_FOREVER, SLICE(""), now);
+	for (size_t i = 0; i < r->rule.always_n; i++) {
+		struct relay_entry e = { .key = r->rule.always[i],
+			.expires = RELAY_FOREVER };
+
+		relay_touch(r, &e, SLICE(""), now);
+	}
 }
 
 size_t

@@ -6,6 +6,7 @@
 
 #include "perdition-pbs/relay_rule.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "common/banned.h"
@@ -37,6 +38,25 @@ static const struct addr_net crowded[] = {
 	{ { { { 0x20, 0x01, 0x00, 0x00 } } }, 32 },
 };
 
+/* Whether the first bits of two addresses, as many as both prefixes have, are
+ * alike.  For each login and network, nearly all of which differ. */
+static bool
+begin_alike(const struct addr_net *net, const struct relay_key *k)
+{
+	unsigned int bits = net->prefix < k->prefix ? net->prefix : k->prefix;
+	uint64_t a[2], b[2];
+
+	memcpy(a, &net->ip, sizeof(a));
+	memcpy(b, &k->ip, sizeof(b));
+	for (size_t i = 0; i < 2; i++, bits -= bits < 64 ? bits : 64) {
+		uint64_t mask = bits < 64 ? ~(UINT64_MAX >> bits) : UINT64_MAX;
+
+		if (((a[i] ^ b[i]) & htobe64(mask)) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Whether the two share an address: then one holds the other. */
 static bool
 overlaps(const struct addr_net *net, const struct relay_key *k)
@@ -44,6 +64,8 @@ overlaps(const struct addr_net *net, const struct relay_key *k)
 	struct addr a = { .ip = k->ip };
 	struct addr_net wide = { .ip = k->ip, .prefix = k->prefix };
 
+	if (!begin_alike(net, k))
+		return false;
 	if (net->prefix <= k->prefix)
 		return addr_net_has(net, &a);
 	a.ip = net->ip;

@@ -333,14 +333,34 @@ add(struct relay_store *s, const struct relay_entry *e, struct slice user,
 	return RELAY_NEW;
 }
 
+struct relay_place
+relay_store_place(const struct relay_store *s, const struct relay_key *k)
+{
+	uint64_t hash = hash_key_of(s, k);
+
+	return (struct relay_place){ hash, find(s, k, hash) };
+}
+
+const struct relay_entry *
+relay_store_get(const struct relay_store *s, struct relay_place p)
+{
+	return p.id == 0 ? NULL : &slot_at(s, p.id)->e;
+}
+
+int
+relay_store_touch_at(struct relay_store *s, struct relay_place p,
+    const struct relay_entry *e, struct slice user, int64_t now)
+{
+	return p.id == 0 ? add(s, e, user, p.hash)
+			 : prolong(s, p.id, e, user, now);
+}
+
 int
 relay_store_touch(struct relay_store *s, const struct relay_entry *e,
     struct slice user, int64_t now)
 {
-	uint64_t hash = hash_key_of(s, &e->key);
-	uint32_t id = find(s, &e->key, hash);
-
-	return id == 0 ? add(s, e, user, hash) : prolong(s, id, e, user, now);
+	return relay_store_touch_at(
+	    s, relay_store_place(s, &e->key), e, user, now);
 }
 
 void
@@ -390,9 +410,7 @@ relay_store_remove(struct relay_store *s, const struct relay_key *k)
 const struct relay_entry *
 relay_store_find(const struct relay_store *s, const struct relay_key *k)
 {
-	uint32_t id = find(s, k, hash_key_of(s, k));
-
-	return id == 0 ? NULL : &slot_at(s, id)->e;
+	return relay_store_get(s, relay_store_place(s, k));
 }
 
 const struct relay_entry *

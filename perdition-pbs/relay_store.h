@@ -53,6 +53,25 @@ enum relay_touch {
 int relay_store_touch(struct relay_store *, const struct relay_entry *e,
     struct slice user, int64_t now);
 
+/*
+ * Where a key is, for those who look at its entry before they touch it: one
+ * search for both.  Good until any entry goes; of a key that is not there,
+ * until it comes.
+ */
+struct relay_place {
+	uint64_t hash;
+	uint32_t id; /* 0: it is not there */
+};
+
+struct relay_place relay_store_place(
+    const struct relay_store *, const struct relay_key *);
+/* The entry, or NULL; valid until the store changes. */
+const struct relay_entry *relay_store_get(
+    const struct relay_store *, struct relay_place);
+/* relay_store_touch() of e, whose key has this place. */
+int relay_store_touch_at(struct relay_store *, struct relay_place,
+    const struct relay_entry *e, struct slice user, int64_t now);
+
 /* Sets the mark of an entry, if it is there. */
 void relay_store_mark(
     struct relay_store *, const struct relay_key *, unsigned int mark);
