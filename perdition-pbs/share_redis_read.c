@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * share_redis_read - the reader: what comes in the stream; see the private
+ * header.
+ */
+#include "config.h"
+
+#include "perdition-pbs/share_redis_private.h"
+
+#include <stdio.h>
+
+#include "common/log.h"
+#include "perdition-pbs/share_answer.h"
+
+#include "common/banned.h"
+
+#define BLOCK_MS 5000   /* XREAD comes back at least so often */
+#define READ_COUNT "64" /* entries of the stream in one turn: some ms */
+
+static void on_read(void *arg, const redisReply *r);
+
+static void
+up(struct share_redis *s)
+{
+	char place[SHARE_HOST_MAX + 16];
+
+	share_up(s->share);
+	s->said_n = 0;
+	s->tried = 0;
+	s->wait_ms = RETRY_MIN_MS;
+	share_redis_write_place(&s->at, place, sizeof(place));
+	log_event(LOG_NOTICE, "redis-up", LOG_STR("server", place));
+}
+
+static void
+read_next(struct share_redis *s, const struct share_id *behind)
+{
+	char id[SHARE_ID_MAX], block[16];
+
+	share_id_write(behind, id);
+	snprintf(block, sizeof(block), "%d", BLOCK_MS);
+	share_redis_send(s, &s->reader, on_read,
+	    WORDS(SLICE("XREAD"), SLICE("COUNT"), SLICE(READ_COUNT),
+		SLICE("BLOCK"), slice_str(block), SLICE("STREAMS"),
+		slice_str(s->key), slice_str(id)));
+}
+
+static void
+take_entry(struct share_redis *s, const redisReply *r, size_t i)
+{
+	struct share_stored e;
+	struct share_message m;
+	bool ours = share_answer_entry(r, i, &e);
+
+	if (!share_id_before(&s->last, &e.id))
+		return; /* no id, or Redis makes no sense */
+	s->last = e.id;
+	s->has_last = true;
+	if (!ours || e.id.ms > INT64_MAX / 2)
+		return;
+	m.text = e.changes;
+	m.from = e.from;
+	m.own = slice_eq(e.from, slice_str(s->self));
+	m.at = (int64_t)e.id.ms;
+	m.now = share_redis_now(s);
+	if (m.now < m.at)
+		m.now = m.at;
+	share_read(s->share, &m);
+}
+
+static void
+on_read(void *arg, const redisReply *r)
+{
+	struct share_redis *s = arg;
+	struct share_stored newest = { { 0, 0 }, SLICE(""), SLICE("") };
+	size_t n;
+
+	if (share_redis_refused(s, r))
+		return;
+	n = share_answer_entries(r);
+	if (n > 0)
+		share_answer_entry(r, n - 1, &newest);
+	/* Asked for before these are taken, so that Redis is busy meanwhile. */
+	read_next(
+	    s, share_id_before(&s->last, &newest.id) ? &newest.id : &s->last);
+	if (s->reader == NULL)
+		return;
+	share_link_push(s->reader);
+	if (s->reader == NULL)
+		return; /* what was asked for is read again */
+	for (size_t i = 0; i < n; i++)
+		take_entry(s, r, i);
+	if (!share_is_up(s->share) &&
+	    (n == 0 || !s->has_newest ||
+		!share_id_before(&s->last, &s->newest)))
+		up(s);
+}
+
+void
+share_redis_read(struct share_redis *s)
+{
+	if (!s->has_last || !s->last_there) {
+		int64_t from = share_redis_now(s) - s->timeout_ms;
+
+		if (s->has_last)
+			share_forgotten(s->share);
+		/* What is older is dead. */
+		s->last.ms = from < 0 ? 0 : (uint64_t)from;
+		s->last.seq = 0;
+		s->has_last = false;
+	}
+	s->reader = share_redis_dial(s, &s->at, BLOCK_MS + ANSWER_MS);
+	if (s->reader == NULL)
+		return;
+	share_redis_log_in(s, &s->reader);
+	if (s->reader == NULL)
+		return;
+	if (!s->has_newest || !share_id_before(&s->last, &s->newest))
+		up(s);
+	read_next(s, &s->last);
+}
