@@ -5,7 +5,7 @@
 usage: bench_pbs.py --build DIR [--parts A,B,...] [--quick] [--type TYPE]
                     [--out FILE]
 
-parts: visible ingest setenv entries
+parts: visible ingest setenv entries redis
 
 visible: one login at a time on a quiet host, from its line in the log or its
 record on the socket until a reader finds it: in the file, opened anew under
@@ -14,6 +14,8 @@ other logins a second come.  ingest: a log of sessions as perdition writes it,
 read after a downtime, beside "grep -c Auth:" on the same file.  setenv: a
 program run by it and run plainly.  entries: so many logins from as many
 addresses through the socket, what each costs in memory, and a start with them.
+redis: a host that knows nothing reads a million entries that others shared,
+until it is up, beside a reader of the same stream that only throws it away.
 """
 
 import argparse
@@ -36,9 +38,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 from harness import wait_for
 from machine import about, cpu, pss
 from relaydb import RelayDb
+from redisserver import Redis
 from relayload import Logins, record
 
-PARTS = ("visible", "ingest", "setenv", "entries")
+PARTS = ("visible", "ingest", "setenv", "entries", "redis")
 LOAD = 5000  # logins a second
 # As perdition writes them of one session (doc/perdition.8).
 SESSION = (
@@ -275,6 +278,74 @@ def entries(args, folder):
                         "start_s": start, "stop_s": stop}
         pbs.stop()
     return found
+
+
+class Place:
+    """Where a Redis of our own lives."""
+
+    def __init__(self, folder):
+        self.dir = self.reports = pathlib.Path(folder)
+
+    def subdir(self, name):
+        (self.dir / name).mkdir()
+        return self.dir / name
+
+
+STREAM = "perdition-pbs:changes"
+
+
+def tell(server, count):
+    """As a host tells of so many logins, four KiB at most at a time."""
+    client = server.client()
+    text = b""
+    for n in range(count + 1):
+        if n == count or len(text) > 4096 - 1280:
+            client("XADD", STREAM, "*", "v", "1", "from", "other/1",
+                   "changes", text)
+            text = b""
+        text += f'open {address(n)} 86000000 0 "user{n}@example.org"\n'.encode()
+    client.close()
+
+
+def throw_away(server):
+    """Seconds for all of the stream, in the pieces that perdition-pbs asks
+    for, by a reader that looks at the ids only."""
+    client = server.client()
+    last, began = "0", time.monotonic()
+    while found := client("XREAD", "COUNT", 64, "STREAMS", STREAM, last):
+        last = found[0][1][-1][0]
+    client.close()
+    return time.monotonic() - began
+
+
+def redis(args, folder):
+    count = 100000 if args.quick else 1000000
+    server = Redis(Place(folder))
+    server.start()
+    try:
+        tell(server, count)
+        floor = statistics.median(throw_away(server) for _ in range(3))
+        took, used = [], []
+        for run in range(3):
+            place = pathlib.Path(folder, f"host{run}")
+            place.mkdir()
+            pbs = Pbs(args, place, log_file="", redis_server=server.address)
+            pbs.start()
+            began = time.monotonic()
+            wait_for("redis-up", lambda p=pbs: b"event=redis-up"
+                     in p.out.read_bytes(), 120, 0.002)
+            took.append(time.monotonic() - began)
+            used.append(cpu(pbs.proc.pid))
+            if not pbs.knows(address(count - 1)):
+                sys.exit("redis: the last entry is not there")
+            pbs.stop()
+    finally:
+        server.stop()
+    took, used = statistics.median(took), statistics.median(used)
+    row(f"redis: {count:,} entries that were missed", f"{took:.2f} s",
+        f"{used:.2f} s of CPU")
+    row("redis: a reader that throws them away", f"{floor:.2f} s", "")
+    return {"entries": count, "s": took, "cpu_s": used, "reader_s": floor}
 
 
 def row(what, value, more):

@@ -3,6 +3,7 @@
 through a real Redis."""
 
 import pathlib
+import re
 import signal
 import socket
 import time
@@ -324,6 +325,14 @@ class Access(SharedTestCase):
         b.run("remove", two)
         a.wait_gone(two)
         self.assertNotIn("NOPERM", a.output() + b.output())
+        # All that is permitted is used, trimming each ten seconds, and
+        # nothing else is tried; AUTH was wrong, not forbidden.
+        for name in re.findall(r"\+(\w+)", line):
+            wait_for(name, lambda n=name: f"cmdstat_{n}:" in
+                     self.redis.call("INFO", "commandstats"))
+        self.assertEqual({entry[entry.index("reason") + 1]
+                          for entry in self.redis.call("ACL", "LOG")},
+                         {"auth"})
         self.assertEqual(wrong.output().count("WRONGPASS"), 1)
         self.assertNotIn("guess", wrong.output())
 
