@@ -100,8 +100,7 @@ int journal_snapshot(
     struct journal *, const struct relay_store *, struct err *);
 
 /* As journal_flush(), but what that has begun is ended. */
-int journal_settle(
-    struct journal *, const struct relay_store *, struct err *);
+int journal_settle(struct journal *, const struct relay_store *, struct err *);
 
 /* Something is missing in the file. */
 bool journal_failed(const struct journal *);

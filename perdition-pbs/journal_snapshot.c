@@ -206,8 +206,7 @@ journal_snapshot(
 }
 
 int
-journal_settle(
-    struct journal *j, const struct relay_store *s, struct err *err)
+journal_settle(struct journal *j, const struct relay_store *s, struct err *err)
 {
 	int ret = journal_flush(j, s, err);
 
