@@ -281,8 +281,7 @@ class Socket(PbsTestCase):
         self.assertEqual(int(self.wait_entry(addr)), now + 50)
         sock.sendall(record(addr, when=now - 60))
         sock.sendall(record(addr, kind="relog", when=now))
-        wait_for("a longer life", lambda: int(self.db.get(addr)) >= now + 100,
-                 5)
+        wait_for("a longer life", lambda: int(self.db.get(addr)) >= now + 100)
         # The session may have ended while the record waited somewhere.
         late, later = self.fresh(), self.fresh()
         sock.sendall(record(late, kind="relog", when=now - 90))
