@@ -8,10 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "perdition-pbs/dbfile.h"
 #include "perdition-pbs/guard.h"
@@ -22,31 +19,6 @@
 /* A writer has the lock for milliseconds; an SMTP client waits longer. */
 #define WAIT_MS 3000
 #define SECONDS 5 /* for all of it */
-
-static bool
-from_env(const char *name, struct addr *a)
-{
-	const char *v = getenv(name);
-
-	return v != NULL && addr_parse_ip(slice_str(v), a) == 0;
-}
-
-bool
-setenv_client(struct addr *a)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-
-	/* tcpserver with IPv6 leaves an IPv4 client's mapped address in the
-	 * one and the plain one in the other; both are folded alike.  What is
-	 * set but no address must not make us look elsewhere. */
-	if (getenv("TCPREMOTEIP") != NULL)
-		return from_env("TCPREMOTEIP", a);
-	if (getenv("TCP6REMOTEIP") != NULL)
-		return from_env("TCP6REMOTEIP", a);
-	return getpeername(STDIN_FILENO, (struct sockaddr *)&ss, &len) == 0 &&
-	       addr_from_sockaddr(a, (struct sockaddr *)&ss) == 0;
-}
 
 static bool
 is_alive(struct dbfile_reader *r, const struct relay_key *k, const char *prefix,
@@ -118,10 +90,4 @@ setenv_may_relay(const char *path, const char *prefix,
 		return false;
 	*err = q.answer.err;
 	return q.answer.may;
-}
-
-void
-setenv_allow(void)
-{
-	setenv("RELAYCLIENT", "", 0);
 }

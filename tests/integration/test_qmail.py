@@ -93,3 +93,37 @@ class Setenv(PairTestCase):
             junk.write_bytes(b"not a database" * 500)
             self.assertEqual(self.run_setenv(junk, TCPREMOTEIP=known),
                              "unset")
+
+    def test_the_small_program_asks_the_daemon(self):
+        known, unknown = CLIENTS4[:2]
+        socket = self.subdir("pbs", owner=pair.OWNER) / "lookup"
+        pbs = self.start(pair.Pbs(self, values={
+            "lookup_socket": socket, "never": "203.0.113.0/28",
+            "always": "198.51.100.0/24", "ipv6_mask": 64}))
+        pbs.run("insert", known, "2001:db8:9::1")
+        rules = ["--never", "203.0.113.0/28", "--always", "198.51.100.0/24",
+                 "--ipv6_mask", "64"]
+
+        def ask(path, db, client):
+            done = subprocess.run(
+                [str(pair.program("perdition-pbs")) + "-setenv",
+                 "--lookup_socket", path, "--db_file", db, *rules, "--",
+                 "sh", "-c", 'echo "${RELAYCLIENT-unset}"; exit 7'],
+                env={"PATH": os.environ["PATH"], "TCPREMOTEIP": client,
+                     **pair.sanitizer_env(self.reports)},
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                timeout=30)
+            self.assertEqual(done.returncode, 7)
+            return done.stdout.strip()
+
+        absent = self.dir / "absent"
+        for client in (known, "::ffff:" + known, unknown, "203.0.113.3",
+                       "198.51.100.9", "::ffff:198.51.100.9",
+                       "2001:DB8:9:0::2", "2001:db8:9:1::1", "fe80::1%lo",
+                       "127.0.0.1", "::1", "junk", "", "x" * 5000):
+            with self.subTest(client=client[:40]):
+                self.assertEqual(ask(socket, pbs.db, client),
+                                 ask(absent, pbs.db, client))
+        # By the socket it needs no file; with neither, nobody relays.
+        self.assertEqual(ask(socket, absent, known), "")
+        self.assertEqual(ask(absent, absent, known), "unset")
