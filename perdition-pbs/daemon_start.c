@@ -216,7 +216,7 @@ static void
 shrink_journal(struct daemon *d)
 {
 	bool large = relay_store_count(d->relay.store) >= BUILD_LATER;
-	struct err err;
+	struct err err = { 0 };
 
 	if ((large ? journal_begin : journal_snapshot)(
 		d->relay.journal, d->relay.store, &err) == -1)

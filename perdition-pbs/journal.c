@@ -270,9 +270,10 @@ journal_put_touch(const struct journal *j, struct journal_out *o,
     const struct relay_entry *e, struct slice user)
 {
 	char record[RECORD_MAX], body[TOUCH_MAX];
+	size_t n =
+	    make_record(j, record, RECORD_TOUCH, touch_body(body, e, user));
 
-	put(o, record,
-	    make_record(j, record, RECORD_TOUCH, touch_body(body, e, user)));
+	put(o, record, n);
 }
 
 void
@@ -317,10 +318,10 @@ journal_put_position(const struct journal *j, struct journal_out *o,
     struct slice name, struct slice position)
 {
 	char record[RECORD_MAX], body[POSITION_MAX];
+	size_t n = make_record(
+	    j, record, RECORD_POSITION, position_body(body, name, position));
 
-	put(o, record,
-	    make_record(j, record, RECORD_POSITION,
-		position_body(body, name, position)));
+	put(o, record, n);
 }
 
 /* --- keeping it small ---------------------------------------------------- */

@@ -77,7 +77,7 @@ derive_names(struct pbs_config_check *k)
 			    k, "db_file", i, name, "given twice");
 		names->v[names->n++] = name;
 	}
-	if (names->n == 0 || names->n < c->db_file.n)
+	if (names->v == NULL || names->n == 0 || names->n < c->db_file.n)
 		pbs_config_complain_of_errno(k, "db_file");
 	else
 		c->db_path = names->v[0];

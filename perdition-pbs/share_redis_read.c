@@ -83,9 +83,8 @@ on_read(void *arg, const redisReply *r)
 	/* Asked for before these are taken, so that Redis is busy meanwhile. */
 	read_next(
 	    s, share_id_before(&s->last, &newest.id) ? &newest.id : &s->last);
-	if (s->reader == NULL)
-		return;
-	share_link_push(s->reader);
+	if (s->reader != NULL)
+		share_link_push(s->reader);
 	if (s->reader == NULL)
 		return; /* what was asked for is read again */
 	for (size_t i = 0; i < n; i++)
