@@ -164,6 +164,20 @@ import_all(struct daemon *d)
 	return status;
 }
 
+/* The journal tells of the entries; but a file that has been named since may
+ * be somebody else's. */
+static int
+check_all(struct daemon *d)
+{
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < d->config.db_names.n; i++)
+		if (relay_file_check(d->config.db_names.v[i], &err) == -1 &&
+		    err.code == EEXIST)
+			return fail(&err, EX_DATAERR);
+	return 0;
+}
+
 static void
 on_changed(void *arg, const struct relay_key *k, bool urgent)
 {
@@ -241,8 +255,7 @@ open_relay(struct daemon *d)
 	status = open_journal(d, &empty);
 	if (status != 0)
 		return status;
-	if (empty)
-		status = import_all(d);
+	status = empty ? import_all(d) : check_all(d);
 	if (status != 0)
 		return status;
 	d->relay.on_lost = daemon_on_lost;

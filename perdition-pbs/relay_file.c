@@ -19,10 +19,12 @@
 
 #include "common/banned.h"
 
-#define WAIT_MS 5000         /* for another tool, or an MTA */
-#define BUILD_WAIT_MS 200    /* for a killed daemon's child to end, too */
-#define READ_SECONDS 60      /* for millions of entries */
-#define AHEAD 16             /* entries fetched from memory in advance */
+#define WAIT_MS 5000      /* for another tool, or an MTA */
+#define BUILD_WAIT_MS 200 /* for a killed daemon's child to end, too */
+#define READ_SECONDS 60   /* for millions of entries */
+#define CHECKED 1000 /* records: another's file has others from the first on   \
+		      */
+#define AHEAD 16     /* entries fetched from memory in advance */
 #define NO_LIMIT 1000000000u /* max_new_per_second: a tool is no flood */
 
 /* --- writing ------------------------------------------------------------- */
@@ -153,7 +155,8 @@ struct reading {
 	struct relay_store *store;
 	int64_t now, limit;
 	struct err *err;
-	int ret; /* until the end has come: -1 */
+	size_t most; /* records that are looked at */
+	int ret;     /* until the end has come: -1 */
 };
 
 /* What the child sends: entries, then how it ended. */
@@ -208,8 +211,12 @@ read_in_child(void *arg, FILE *out)
 
 	memset(&item, 0, sizeof(item));
 	if (reader != NULL) {
-		while ((end.ret = dbfile_each(
-			    reader, &key, &value, &end.err)) == 1) {
+		end.ret = 0;
+		for (size_t i = 0; i < r->most; i++) {
+			end.ret = dbfile_each(reader, &key, &value, &end.err);
+			if (end.ret != 1)
+				break;
+			end.ret = 0;
 			if (is_foreign(reader, key, value)) {
 				end.ret = refuse_foreign(r, key, &end.err);
 				break;
@@ -252,7 +259,18 @@ int
 relay_file_read(const char *path, const char *prefix, struct relay_store *store,
     int64_t now, int64_t limit, struct err *err)
 {
-	struct reading r = { path, prefix, store, now, limit, err, -1 };
+	struct reading r = { path, prefix, store, now, limit, err, SIZE_MAX,
+		-1 };
+	struct guard_work w = { read_in_child, take_items, &r, READ_SECONDS };
+
+	return guard_run(&w, err) == -1 ? -1 : r.ret;
+}
+
+int
+relay_file_check(const char *path, struct err *err)
+{
+	/* Nothing is alive so late, so that nothing is read into a store. */
+	struct reading r = { path, "", NULL, INT64_MAX, 0, err, CHECKED, -1 };
 	struct guard_work w = { read_in_child, take_items, &r, READ_SECONDS };
 
 	return guard_run(&w, err) == -1 ? -1 : r.ret;

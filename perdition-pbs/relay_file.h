@@ -37,6 +37,12 @@ int relay_file_write(const char *name, const char *prefix,
 int relay_file_read(const char *path, const char *prefix,
     struct relay_store *store, int64_t now, int64_t limit, struct err *);
 
+/*
+ * Whether path may be made anew, by its first records: 0, or -1 with err, whose
+ * code is EEXIST as above.  ENOENT and what cannot be read are errors too.
+ */
+int relay_file_check(const char *path, struct err *err);
+
 /* One record as the tools see it; only canonical spellings are records. */
 bool relay_file_parse(struct slice key, struct slice value, const char *prefix,
     struct relay_entry *);

@@ -15,8 +15,8 @@ from lineclient import Imap
 from pair import (OWNER, Pbs, Perdition, config_text, modules, options,
                   program, run_perdition, sanitizer_env)
 
-EX_USAGE, EX_UNAVAILABLE, EX_OSERR, EX_CANTCREAT, EX_CONFIG = \
-    64, 69, 71, 73, 78
+EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_OSERR, EX_CANTCREAT, EX_CONFIG = \
+    64, 65, 69, 71, 73, 78
 FRONT = "127.0.0.1"
 
 
@@ -223,12 +223,12 @@ def fill(disk):
 
 
 class PbsStart(TestCase):
-    def fails(self, status, words, values, **kwargs):
+    def fails(self, status, words, values, args=(), **kwargs):
         statuses = status if isinstance(status, tuple) else (status,)
         done = subprocess.run(
             [program("perdition-pbs"),
              *options({"no_daemon": True, "log_facility": "+",
-                       "pid_file": "", **values})],
+                       "pid_file": "", **values}), *args],
             text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
             env={**os.environ, **sanitizer_env(self.reports)}, **kwargs)
@@ -268,6 +268,21 @@ class PbsStart(TestCase):
         pbs.ready = lambda: values["socket"].exists()
         self.start(pbs)
         wait_for("a database", lambda: _reads(values["db_file"]))
+
+    def test_anothers_file_named_later(self):
+        """It is not made anew, though the journal tells of all entries."""
+        values = self.values()
+        pbs = self.start(Pbs(self, values=values))
+        pbs.run("insert", CLIENTS4[0])
+        self.assertEqual(pbs.stop(), 0)
+        access = values["db_file"].with_name("access.db")
+        relaydb.write(access, {f"Connect:192.0.2.{n}": "REJECT"
+                               for n in range(50)})
+        was = access.read_bytes()
+        self.fails(EX_DATAERR, [str(access), "records of something else"],
+                   values, ["--db_file", access])
+        self.assertEqual(access.read_bytes(), was)
+        self.start(Pbs(self, values=values))
 
     def test_list_of_no_database(self):
         pbs = Pbs(self)
