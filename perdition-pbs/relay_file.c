@@ -19,13 +19,11 @@
 
 #include "common/banned.h"
 
-#define WAIT_MS 5000      /* for another tool, or an MTA */
-#define BUILD_WAIT_MS 200 /* for a killed daemon's child to end, too */
-#define READ_SECONDS 60   /* for millions of entries */
-#define CHECKED                                                                \
-	1000     /* records: another's file has others from the first on       \
-		  */
-#define AHEAD 16 /* entries fetched from memory in advance */
+#define WAIT_MS 5000         /* for another tool, or an MTA */
+#define BUILD_WAIT_MS 200    /* for a killed daemon's child to end, too */
+#define READ_SECONDS 60      /* for millions of entries */
+#define CHECKED 1000         /* records, to know another's file */
+#define AHEAD 16             /* entries fetched from memory in advance */
 #define NO_LIMIT 1000000000u /* max_new_per_second: a tool is no flood */
 
 /* --- writing ------------------------------------------------------------- */
