@@ -14,7 +14,7 @@ from pair import Pbs
 from postfix import Postfix
 from test_pbs_daemon import record
 
-TIMEOUT = 4
+TIMEOUT = 8
 
 # Who does not look at a record's time has it taken out: by perdition-pbs, or
 # while that is down by "perdition-pbs --mode expire", from cron.
@@ -45,7 +45,7 @@ class SideBySide(MtaTestCase):
         self.assert_no_relay(stranger, stranger6)
 
         # Logged in again: still open when the first time is over.
-        self.wait_over(first - TIMEOUT + 1)
+        self.wait_over(first - TIMEOUT / 2)
         self.log_in(again, six)
         for key in (again, six):
             wait_for(f"a later end of {key}",
