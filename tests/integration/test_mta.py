@@ -157,6 +157,10 @@ class SideBySide(MtaTestCase):
         self.pbs.run("insert", CLIENTS4[0])
         # It does not look for a file again that was not there.
         self.postfix["file"].reload()
+        # A process of before the reload may answer once more.
+        wait_for("the file is asked", lambda: self.answers(
+            CLIENTS4[0], ways=["postfix file"])["postfix file"]
+            .startswith("250 "))
         by_file = set(self.ways) - set(self.socket_ways())
         self.assert_relay(CLIENTS4[0], ways=by_file)
         self.assert_no_relay(CLIENTS4[1], ways=by_file)
