@@ -26,8 +26,6 @@
 #define EXPIRE_BATCH 4096 /* entries in one turn of the loop */
 #define TICK_MS 1000      /* at least this often the clock is looked at */
 #define LOG_RETRY_MS 100  /* see logdest_flush() */
-#define JOURNAL_RETRY_MS 5000
-#define JOURNAL_SLICE_MS 5 /* from one slice of a snapshot to the next */
 /* What others did is read faster while no file of it is made, and a million
  * entries take about so long; but local logins wait with them. */
 #define CATCH_UP_MS 2000
@@ -347,76 +345,6 @@ on_nothing(uv_timer_t *t)
 	(void)t; /* the turn that it causes ends in a flush */
 }
 
-static void
-save_position(void *arg, struct slice name, struct slice position)
-{
-	journal_save_position(arg, name, position);
-}
-
-void
-daemon_save_positions(struct daemon *d)
-{
-	sources_save(d->sources, save_position, d->relay.journal);
-	d->saved_at = uv_now(&d->loop);
-}
-
-static void on_slice(uv_timer_t *);
-
-/* ret: of a call of the journal's. */
-static void
-note_journal(struct daemon *d, int ret, const struct err *err)
-{
-	struct journal *j = d->relay.journal;
-	bool failed = journal_failed(j);
-
-	if (ret == -1 && failed)
-		uv_timer_start(
-		    &d->journal_retry, on_nothing, JOURNAL_RETRY_MS, 0);
-	else
-		uv_timer_stop(&d->journal_retry);
-	if (ret == -1 && (!failed || !d->journal_failed))
-		log_event(LOG_ERR, "journal-error", LOG_STR("error", err->msg),
-		    LOG_STR("consequence",
-			failed ? "kept in memory, tried again"
-			       : "grows, tried again when it has grown more"));
-	if (!failed && d->journal_failed)
-		log_event(LOG_NOTICE, "journal-restored");
-	d->journal_failed = failed;
-	if (journal_busy(j) && !uv_is_active((uv_handle_t *)&d->journal_slice))
-		uv_timer_start(
-		    &d->journal_slice, on_slice, JOURNAL_SLICE_MS, 0);
-}
-
-static void
-on_slice(uv_timer_t *t)
-{
-	struct daemon *d = t->data;
-	struct err err = { 0 };
-	int ret = journal_step(d->relay.journal, d->relay.store, &err);
-
-	note_journal(d, ret, &err);
-}
-
-static void
-flush_journal(struct daemon *d)
-{
-	struct journal *j = d->relay.journal;
-	struct err err = { 0 };
-	int ret;
-
-	if (j == NULL || uv_is_active((uv_handle_t *)&d->journal_retry))
-		return;
-	/* With the entries that these lines gave; else each second, lest
-	 * every line about other mail costs a write. */
-	if (sources_moved(d->sources) &&
-	    (journal_dirty(j) || uv_now(&d->loop) - d->saved_at >= TICK_MS))
-		daemon_save_positions(d);
-	if (!journal_dirty(j) && !journal_busy(j))
-		return;
-	ret = journal_flush(j, d->relay.store, &err);
-	note_journal(d, ret, &err);
-}
-
 /* Much waits to be read: what it tells is published together. */
 static uint64_t
 publish_ms(const struct daemon *d)
@@ -429,7 +357,7 @@ publish_ms(const struct daemon *d)
 void
 daemon_flush(struct daemon *d)
 {
-	flush_journal(d);
+	daemon_flush_journal(d);
 	if (uv_now(&d->loop) - d->published_at < publish_ms(d))
 		return;
 	d->published_at = uv_now(&d->loop);
@@ -453,123 +381,6 @@ on_prepare(uv_prepare_t *h)
 /* --- signals ------------------------------------------------------------- */
 
 static void
-note_restart(const char *name, const char *was, const char *is)
-{
-	if (strcmp(was, is) != 0)
-		log_event(LOG_WARNING, "reload-needs-restart",
-		    LOG_STR("option", name));
-}
-
-static void
-note_list(const char *name, const struct option_list *was,
-    const struct option_list *is)
-{
-	bool same = was->n == is->n;
-
-	for (size_t i = 0; same && i < was->n; i++)
-		same = strcmp(was->v[i], is->v[i]) == 0;
-	note_restart(name, "", same ? "" : "changed");
-}
-
-static void
-note_number(const char *name, unsigned int was, unsigned int is)
-{
-	note_restart(name, "", was == is ? "" : "changed");
-}
-
-/* Of the sharing nothing can change. */
-static void
-note_redis(const struct pbs_config *was, const struct pbs_config *is)
-{
-	note_list("redis_server", &was->redis_server, &is->redis_server);
-	note_restart("redis_sentinel", was->redis_sentinel, is->redis_sentinel);
-	note_restart("redis_user", was->redis_user, is->redis_user);
-	note_restart("redis_password_file", was->redis_password_file,
-	    is->redis_password_file);
-	note_restart("redis_sentinel_password_file",
-	    was->redis_sentinel_password_file,
-	    is->redis_sentinel_password_file);
-	note_number("redis_db", was->redis_db, is->redis_db);
-	note_restart("redis_prefix", was->redis_prefix, is->redis_prefix);
-	note_number("redis_maxlen", was->redis_maxlen, is->redis_maxlen);
-	note_number("redis_tls", was->redis_tls, is->redis_tls);
-	note_restart("redis_tls_ca_cert_file", was->redis_tls_ca_cert_file,
-	    is->redis_tls_ca_cert_file);
-	note_restart("redis_tls_cert_file", was->redis_tls_cert_file,
-	    is->redis_tls_cert_file);
-	note_restart("redis_tls_key_file", was->redis_tls_key_file,
-	    is->redis_tls_key_file);
-	note_restart("redis_tls_name", was->redis_tls_name, is->redis_tls_name);
-}
-
-/* Takes fresh over for what can change; the rest stays as it was. */
-static void
-take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
-{
-	struct pbs_config *c = &d->config, old = *c;
-	struct listener_peers peers;
-
-	note_list("db_file", &c->db_names, &fresh->db_names);
-	note_restart("prefix", c->prefix, fresh->prefix);
-	note_list("log_file", &c->log_file, &fresh->log_file);
-	note_list("journal_match", &c->journal_match, &fresh->journal_match);
-	note_restart("journal_dir", c->journal_dir, fresh->journal_dir);
-	if (c->journal != fresh->journal)
-		note_restart("journal", "", "changed");
-	note_restart("socket", c->socket, fresh->socket);
-	note_restart("policy_socket", c->policy_socket, fresh->policy_socket);
-	note_restart(
-	    "socketmap_socket", c->socketmap_socket, fresh->socketmap_socket);
-	note_restart("lookup_socket", c->lookup_socket, fresh->lookup_socket);
-	note_restart("state_dir", c->state_dir, fresh->state_dir);
-	note_restart("log_facility", c->log_facility, fresh->log_facility);
-	note_restart("user", c->user, fresh->user);
-	note_redis(c, fresh);
-	logmatch_destroy(&d->match);
-	d->match = match;
-	d->config = *fresh;
-	/* What the running parts were made with goes on to be true. */
-	daemon_swap_paths(&d->config, &old);
-	pbs_config_rule(&d->config, &d->relay.rule);
-	pbs_config_limits(&d->config, &d->relay.limits);
-	daemon_peers(d, &peers);
-	if (d->stream != NULL)
-		stream_set_peers(d->stream, &peers);
-	answers_reload(d->answers, &d->config);
-	daemon_log_level(&d->config);
-	for (size_t i = 0; i < d->dbs_n; i++)
-		relay_db_pace(d->dbs[i], d->config.db_changes_per_second);
-	daemon_apply_rules(d);
-	pbs_config_clear(&old);
-}
-
-static void
-reload(struct daemon *d)
-{
-	struct pbs_config fresh = { 0 };
-	struct option_problems problems = { NULL, 0 };
-	struct logmatch *match = NULL;
-	struct logmatch_config mc;
-	struct err err;
-	int ret = pbs_config_load(&fresh, d->argc, d->argv, &problems);
-
-	if (ret == 0) {
-		pbs_config_match(&fresh, &mc);
-		match = logmatch_create(&mc, &err);
-	}
-	if (match != NULL) {
-		take_over(d, &fresh, match);
-		log_event(LOG_NOTICE, "reload");
-	} else {
-		for (size_t i = 0; i < problems.n; i++)
-			log_event(LOG_ERR, "reload-refused",
-			    LOG_STR("problem", problems.v[i]));
-		pbs_config_clear(&fresh);
-	}
-	option_problems_clear(&problems);
-}
-
-static void
 on_hup(uv_signal_t *h, int number)
 {
 	struct daemon *d = h->data;
@@ -578,7 +389,7 @@ on_hup(uv_signal_t *h, int number)
 	(void)number;
 	if (logdest_reopen(d->dest, &err) == -1)
 		log_event(LOG_ERR, "log-reopen", LOG_STR("error", err.msg));
-	reload(d);
+	daemon_reload(d);
 	sources_reopen(d->sources);
 }
 

@@ -80,8 +80,14 @@ void daemon_on_lost(
     void *arg, const struct relay_entry *, struct slice user, enum relay_loss);
 void daemon_apply_rules(struct daemon *);
 void daemon_flush(struct daemon *);
-void daemon_save_positions(struct daemon *); /* into the journal */
 int64_t daemon_wall_ms(void *arg); /* looks whether the clock was set */
 int64_t daemon_mono_ms(void *arg);
+
+/* daemon_journal.c */
+void daemon_save_positions(struct daemon *); /* into the journal */
+void daemon_flush_journal(struct daemon *);  /* at the end of each turn */
+
+/* daemon_reload.c: reads the configuration again. */
+void daemon_reload(struct daemon *);
 
 #endif
