@@ -6,9 +6,13 @@
 
 #include "perdition-pbs/relay_index.h"
 
+#include <assert.h>
+
 #include "common/banned.h"
 
 #define CHAINS_MIN 64u /* a power of 2 */
+static_assert(
+    RELAY_WALK_MAX <= CHAINS_MIN / 2, "the next to be split are there");
 
 static uint32_t *
 head(const struct relay_index *ix, size_t chain)
@@ -156,13 +160,6 @@ relay_index_fit(struct relay_index *ix)
 }
 
 void
-relay_index_prefetch(const struct relay_index *ix, uint64_t hash)
-{
-	if (ix->n > 0)
-		__builtin_prefetch(head(ix, chain_of(ix, hash)));
-}
-
-void
 relay_index_reserve(struct relay_index *ix, size_t n)
 {
 	if (begin(ix) == -1)
@@ -174,4 +171,55 @@ relay_index_reserve(struct relay_index *ix, size_t n)
 		if (ix->n == was)
 			return;
 	}
+}
+
+/* --- fetching what is going to be read ----------------------------------- */
+
+static void
+walk_to(struct relay_walk *w, const struct relay_index *ix, uint32_t id)
+{
+	if (id == 0)
+		return;
+	ix->fetch(ix->owner, id);
+	w->id[w->n++] = id;
+}
+
+/* Of each chain that is going to be split, since all in it is hashed then.
+ * That is the one below the new one, also when mask grows meanwhile: n is less
+ * than half of it. */
+void
+relay_walk_begin(struct relay_walk *w, const struct relay_index *ix, size_t n)
+{
+	size_t spare = ix->n > ix->used ? ix->n - ix->used : 0;
+
+	w->n = 0;
+	for (size_t i = spare; ix->n > 0 && i < n; i++) {
+		size_t fresh = ix->n + i - spare;
+
+		walk_to(w, ix, *head(ix, fresh & ix->mask >> 1));
+	}
+}
+
+void
+relay_walk_head(const struct relay_index *ix, uint64_t hash)
+{
+	if (ix->n > 0)
+		__builtin_prefetch(head(ix, chain_of(ix, hash)));
+}
+
+void
+relay_walk_first(
+    struct relay_walk *w, const struct relay_index *ix, uint64_t hash)
+{
+	walk_to(w, ix, relay_index_first(ix, hash));
+}
+
+void
+relay_walk_next(struct relay_walk *w, const struct relay_index *ix)
+{
+	size_t n = w->n;
+
+	w->n = 0;
+	for (size_t i = 0; i < n; i++)
+		walk_to(w, ix, *ix->next(ix->owner, w->id[i]));
 }

@@ -19,6 +19,7 @@
 struct relay_index {
 	uint32_t *(*next)(void *owner, uint32_t id); /* where id keeps it */
 	uint64_t (*hash)(void *owner, uint32_t id);
+	void (*fetch)(void *owner, uint32_t id); /* from memory, for both */
 	void *owner;
 	struct chunks heads; /* uint32_t: the first of each chain, or 0 */
 	size_t n;            /* chains */
@@ -26,7 +27,7 @@ struct relay_index {
 	size_t used;         /* ids */
 };
 
-/* next, hash and owner are set, the rest is 0: nothing can fail. */
+/* next, hash, fetch and owner are set, the rest is 0: nothing can fail. */
 void relay_index_init(struct relay_index *);
 void relay_index_clear(struct relay_index *); /* forgets all, frees */
 
@@ -47,7 +48,25 @@ void relay_index_rename(
 void relay_index_reserve(struct relay_index *, size_t n);
 void relay_index_fit(struct relay_index *); /* gives back those too many */
 
-/* hash is going to be looked for: has its chain's head fetched from memory. */
-void relay_index_prefetch(const struct relay_index *, uint64_t hash);
+/*
+ * Some are going to be looked for and added: has what that reads fetched from
+ * memory, all at the same time.  In steps, best with other work in between,
+ * since each tells where the next has to look: begin; head for each hash;
+ * first for each; then next, which goes once along the chains, as often as
+ * seems worth it.
+ */
+#define RELAY_WALK_MAX 16
+struct relay_walk {
+	uint32_t id[2 * RELAY_WALK_MAX]; /* how far each chain was walked */
+	size_t n;
+};
+
+/* n: hashes to come, RELAY_WALK_MAX at most. */
+void relay_walk_begin(
+    struct relay_walk *, const struct relay_index *, size_t n);
+void relay_walk_head(const struct relay_index *, uint64_t hash);
+void relay_walk_first(
+    struct relay_walk *, const struct relay_index *, uint64_t hash);
+void relay_walk_next(struct relay_walk *, const struct relay_index *);
 
 #endif

@@ -16,7 +16,6 @@
 
 #include "common/addr.h"
 #include "perdition-pbs/chunks.h"
-#include "perdition-pbs/relay_index.h"
 
 #include "common/banned.h"
 
@@ -60,6 +59,16 @@ hash_of(void *owner, uint32_t id)
 	return hash_bytes(&s->hash, text_of(s, id));
 }
 
+static void
+fetch(void *owner, uint32_t id)
+{
+	const struct relay_name *r = relay_names_get(owner, id);
+
+	__builtin_prefetch(r, 1);
+	/* Of a name of some length the rest. */
+	__builtin_prefetch(r->text + 32);
+}
+
 struct relay_names *
 relay_names_create(void)
 {
@@ -73,6 +82,7 @@ relay_names_create(void)
 	}
 	s->index.next = next_of;
 	s->index.hash = hash_of;
+	s->index.fetch = fetch;
 	s->index.owner = s;
 	relay_index_init(&s->index);
 	s->words.item = WORD;
@@ -201,23 +211,16 @@ relay_names_expect(struct relay_names *s, size_t n)
 		relay_index_fit(&s->index);
 }
 
-uint64_t
-relay_names_prefetch(const struct relay_names *s, struct slice text)
+const struct relay_index *
+relay_names_index(const struct relay_names *s)
 {
-	uint64_t hash = hash_bytes(&s->hash, cut(text));
-
-	relay_index_prefetch(&s->index, hash);
-	return hash;
+	return &s->index;
 }
 
-uint32_t
-relay_names_prefetch_first(const struct relay_names *s, uint64_t hash)
+uint64_t
+relay_names_hash(const struct relay_names *s, struct slice text)
 {
-	uint32_t id = relay_index_first(&s->index, hash);
-
-	if (id != 0)
-		__builtin_prefetch(relay_names_get(s, id));
-	return id;
+	return hash_bytes(&s->hash, cut(text));
 }
 
 size_t

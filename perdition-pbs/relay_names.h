@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/slice.h"
+#include "perdition-pbs/relay_index.h"
 
 #define RELAY_NAME_ID_MAX 0xfffffffu /* 28 bits: a gigabyte of names */
 #define RELAY_USER_MAX 512 /* bytes; as AUTH_USER_MAX; longer ones are cut */
@@ -45,11 +46,9 @@ uint32_t relay_names_find(const struct relay_names *, struct slice text);
  */
 void relay_names_expect(struct relay_names *, size_t n);
 
-/* Text is going to be added: two steps have what that needs fetched from
- * memory, best with others' in between.  The first returns its hash; the
- * second the first name of its chain, its own most likely, or 0. */
-uint64_t relay_names_prefetch(const struct relay_names *, struct slice text);
-uint32_t relay_names_prefetch_first(const struct relay_names *, uint64_t hash);
+/* Where names are found: for struct relay_walk. */
+const struct relay_index *relay_names_index(const struct relay_names *);
+uint64_t relay_names_hash(const struct relay_names *, struct slice text);
 
 /* Valid until id is removed. */
 struct relay_name *relay_names_get(const struct relay_names *, uint32_t id);

@@ -9,6 +9,7 @@
 
 #include "perdition-pbs/relay_store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 #include "perdition-pbs/relay_names.h"
 
 #include "common/banned.h"
+
+#define CHAIN_STEPS 2 /* that are fetched beyond the first: few are longer */
+static_assert(RELAY_STORE_FETCH <= RELAY_WALK_MAX, "all in one walk");
 
 struct slot {
 	struct relay_entry e;
@@ -65,6 +69,16 @@ hash_of(void *owner, uint32_t id)
 	return hash_key_of(owner, &slot_at(owner, id)->e.key);
 }
 
+/* It may lie across two lines of the cache. */
+static void
+fetch(void *owner, uint32_t id)
+{
+	const struct slot *slot = slot_at(owner, id);
+
+	__builtin_prefetch(slot, 1);
+	__builtin_prefetch((const char *)(slot + 1) - 1, 1);
+}
+
 struct relay_store *
 relay_store_create(void)
 {
@@ -79,6 +93,7 @@ relay_store_create(void)
 	}
 	s->index.next = next_of;
 	s->index.hash = hash_of;
+	s->index.fetch = fetch;
 	s->index.owner = s;
 	relay_index_init(&s->index);
 	s->slots.item = sizeof(struct slot);
@@ -491,41 +506,43 @@ relay_store_load(struct relay_store *s, size_t n)
 	s->loading = true;
 }
 
-/* The user's list begins with an entry that gets a new neighbour. */
+/* A user's list begins with an entry that gets a new neighbour. */
 static void
-fetch_ring(const struct relay_store *s, uint32_t user_id)
+fetch_ring(const struct relay_store *s, uint64_t name)
 {
-	uint32_t first =
-	    user_id == 0 ? 0 : relay_names_get(s->names, user_id)->first;
+	uint32_t id = relay_index_first(relay_names_index(s->names), name);
+	uint32_t first = id == 0 ? 0 : relay_names_get(s->names, id)->first;
 
 	if (first != 0)
-		__builtin_prefetch(slot_at(s, first), 1);
+		fetch(s->index.owner, first);
 }
 
 void
 relay_store_fetch(const struct relay_store *s, const struct relay_key *keys,
     const struct slice *users, size_t n)
 {
+	const struct relay_index *names = relay_names_index(s->names);
 	uint64_t hash[RELAY_STORE_FETCH], name[RELAY_STORE_FETCH];
-	uint32_t user_id[RELAY_STORE_FETCH];
+	struct relay_walk slot_walk, name_walk;
 
+	relay_walk_begin(&slot_walk, &s->index, n);
+	relay_walk_begin(&name_walk, names, n);
 	for (size_t i = 0; i < n; i++) {
 		hash[i] = hash_key_of(s, &keys[i]);
-		relay_index_prefetch(&s->index, hash[i]);
-		if (users[i].n > 0)
-			name[i] = relay_names_prefetch(s->names, users[i]);
+		relay_walk_head(&s->index, hash[i]);
+		name[i] = relay_names_hash(s->names, users[i]);
+		relay_walk_head(names, name[i]);
 	}
 	for (size_t i = 0; i < n; i++) {
-		uint32_t id = relay_index_first(&s->index, hash[i]);
-
-		if (id != 0)
-			__builtin_prefetch(slot_at(s, id), 1);
-		user_id[i] = users[i].n == 0 ? 0
-					     : relay_names_prefetch_first(
-						   s->names, name[i]);
+		relay_walk_first(&slot_walk, &s->index, hash[i]);
+		relay_walk_first(&name_walk, names, name[i]);
+	}
+	for (int step = 0; step < CHAIN_STEPS; step++) {
+		relay_walk_next(&slot_walk, &s->index);
+		relay_walk_next(&name_walk, names);
 	}
 	for (size_t i = 0; i < n; i++)
-		fetch_ring(s, user_id[i]);
+		fetch_ring(s, name[i]);
 }
 
 void

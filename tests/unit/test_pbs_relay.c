@@ -12,6 +12,7 @@
 #include "../lib/check_run.h"
 #include "perdition-pbs/relay.h"
 #include "perdition-pbs/relay_file.h"
+#include "perdition-pbs/relay_index.h"
 #include "perdition-pbs/relay_names.h"
 
 #include "common/banned.h"
@@ -350,6 +351,9 @@ START_TEST(store_users)
 		e = numbered(i * 256, op);
 		e.key.prefix = i % 4 == 0 ? 120 : 128;
 		if (x >> 62 != 0) {
+			struct slice fetched = user_text(user, text);
+
+			relay_store_fetch(s, &e.key, &fetched, 1);
 			ck_assert_int_ne(relay_store_touch(s, &e,
 					     user_text(user, text), op - 200),
 			    -1);
@@ -408,6 +412,83 @@ START_TEST(store_memory)
 	ck_assert_uint_lt(relay_store_bytes(s), empty + 4 * 1024 * 1024);
 	relay_store_destroy(&s);
 	relay_names_destroy(&names);
+}
+END_TEST
+
+/* --- what is fetched from memory ----------------------------------------- */
+
+enum { THINGS = 3000, ROUND = 16 };
+
+struct things {
+	uint32_t next[THINGS + 1];
+	bool fetched[THINGS + 1];
+	uint32_t known; /* ids that were there when it was fetched */
+	unsigned int unforeseen;
+};
+
+static uint32_t *
+thing_next(void *owner, uint32_t id)
+{
+	struct things *t = owner;
+
+	return &t->next[id];
+}
+
+static uint64_t
+thing_hash(void *owner, uint32_t id)
+{
+	struct things *t = owner;
+
+	if (id <= t->known && !t->fetched[id])
+		t->unforeseen++;
+	return (id * 0x9e3779b97f4a7c15u) >> 20;
+}
+
+static void
+thing_fetch(void *owner, uint32_t id)
+{
+	struct things *t = owner;
+
+	t->fetched[id] = true;
+}
+
+/* All that is hashed or compared while some are added was fetched before. */
+START_TEST(fetching)
+{
+	static struct things t;
+	struct relay_index ix = { .next = thing_next,
+		.hash = thing_hash,
+		.fetch = thing_fetch,
+		.owner = &t };
+	struct relay_walk w;
+
+	relay_index_init(&ix);
+	for (uint32_t n = 1; n + ROUND <= THINGS; n += ROUND) {
+		uint64_t hash[ROUND];
+
+		memset(t.fetched, 0, sizeof(t.fetched));
+		t.known = 0;
+		relay_walk_begin(&w, &ix, ROUND);
+		for (uint32_t i = 0; i < ROUND; i++) {
+			hash[i] = thing_hash(&t, n + i);
+			relay_walk_head(&ix, hash[i]);
+		}
+		for (uint32_t i = 0; i < ROUND; i++)
+			relay_walk_first(&w, &ix, hash[i]);
+		while (w.n > 0)
+			relay_walk_next(&w, &ix);
+		t.known = n - 1;
+		for (uint32_t i = 0; i < ROUND; i++) {
+			uint32_t id = relay_index_first(&ix, hash[i]);
+
+			for (; id != 0; id = t.next[id])
+				ck_assert(id > t.known || t.fetched[id]);
+			ck_assert_int_eq(
+			    relay_index_add(&ix, n + i, hash[i]), 0);
+		}
+	}
+	ck_assert_uint_eq(t.unforeseen, 0);
+	relay_index_clear(&ix);
 }
 END_TEST
 
@@ -850,6 +931,7 @@ main(void)
 	tcase_add_test(t, store_agrees);
 	tcase_add_test(t, store_users);
 	tcase_add_test(t, store_memory);
+	tcase_add_test(t, fetching);
 	tcase_add_test(t, clock_steps);
 	tcase_add_test(t, logins);
 	tcase_add_test(t, users);
