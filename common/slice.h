@@ -57,6 +57,15 @@ slice_skip(struct slice s, size_t n)
 	return (struct slice){ s.p + n, s.n - n };
 }
 
+/* A line that stood before an LF, without the CR of a CRLF. */
+static inline struct slice
+slice_less_cr(struct slice s)
+{
+	if (s.n > 0 && s.p[s.n - 1] == '\r')
+		s.n--;
+	return s;
+}
+
 /* Where byte c stands in s first, or -1. */
 ptrdiff_t slice_find(struct slice s, char c);
 

@@ -169,7 +169,7 @@ static void
 hand_out(const struct tail_reader *r, struct slice line)
 {
 	if (line.n <= TAIL_LINE_MAX && memchr(line.p, '\0', line.n) == NULL)
-		r->fn(r->arg, line);
+		r->fn(r->arg, slice_less_cr(line));
 }
 
 /* The first byte of the last line in text that has begun. */

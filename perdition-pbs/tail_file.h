@@ -44,7 +44,11 @@ struct tail_buffer {
 	char bytes[TAIL_BUFFER_MAX];
 };
 
-typedef void tail_line(void *arg, struct slice line); /* without newline */
+/*
+ * line: without its LF or CRLF.  Of several CRs the others stay: a relay of
+ * logs adds one, what else is there came from somebody's name.
+ */
+typedef void tail_line(void *arg, struct slice line);
 
 /*
  * Most lines of a log are of no interest, and it is quicker to look for what

@@ -48,7 +48,7 @@ tell(struct logmatch *m, struct slice line, int64_t now)
 	int ret;
 
 	if (line.n > 0 && line.p[line.n - 1] == '\n')
-		line.n--;
+		line = slice_less_cr(slice_make(line.p, line.n - 1));
 	ret = logmatch_explain(m, line, now, &login, why);
 	if (ret == 1)
 		print_login(&login);

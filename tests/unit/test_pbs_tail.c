@@ -173,8 +173,22 @@ START_TEST(grows)
 	append("log", " a line\none\ntwo\n");
 	expect(w, "one\ntwo\n"); /* of the old nothing, nor the half's rest */
 	append("log", "thr");
-	append("log", "ee\r\n\n");
-	expect(w, "one\ntwo\nthree\r\n\n");
+	append("log", "ee\n\n");
+	expect(w, "one\ntwo\nthree\n\n");
+	end(w);
+}
+END_TEST
+
+/* One CR before the LF belongs to the line's end, and no other. */
+START_TEST(crlf)
+{
+	struct world *w = begin();
+
+	start(w);
+	append("log", "one\r\n\rtwo\rtwo\r\r\n\r\nfour\r");
+	expect(w, "one\n\rtwo\rtwo\r\n\n");
+	append("log", "\nfive\n");
+	expect(w, "one\n\rtwo\rtwo\r\n\nfour\nfive\n");
 	end(w);
 }
 END_TEST
@@ -657,6 +671,7 @@ main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, grows);
+	tcase_add_test(t, crlf);
 	tcase_add_test(t, comes_late);
 	tcase_add_test(t, directory_comes_late);
 	tcase_add_test(t, renamed);
