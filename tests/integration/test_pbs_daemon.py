@@ -6,6 +6,7 @@ import datetime
 import fcntl
 import os
 import pathlib
+import re
 import signal
 import socket
 import statistics
@@ -17,6 +18,8 @@ from harness import Daemon, TestCase, sanitizer_env, wait_for
 from pair import OWNER, Pbs, program, sanitized
 from relaydb import RelayDb
 
+DAY = 86400
+TIMEOUT = 8  # of entries that are waited for
 STRANGER = 61234  # a uid that is nobody's
 
 
@@ -177,6 +180,21 @@ class Lines(PbsTestCase):
             f.write(b"\n")
         self.wait_entry(addr)
         self.assertIsNone(self.db.get("198.51.100.66"))
+
+    def test_crlf(self):
+        """As relays of logs leave them; a CR elsewhere is part of the line."""
+        self.start_pbs("log")
+        a, b = self.fresh(), self.fresh()
+        evil = line("198.51.100.66").rstrip("\n")
+        self.write(line(a).replace("\n", "\r\n"), evil + "\r\r\n",
+                   "\r" + evil + "\r\n", evil + "\r" + evil + "\r\n",
+                   evil.replace("status", "\rstatus") + "\r\n",
+                   line(b).replace("\n", "\r"))
+        self.wait_entry(a)
+        self.assertIsNone(self.db.get(b))
+        self.write("\n")
+        self.wait_entry(b)
+        self.assertEqual(set(self.db.all()), {a, b})
 
     def test_site_pattern(self):
         self.start_pbs("log", regex="^pop: login ([0-9.]+) ([a-z]+)$")
@@ -419,43 +437,65 @@ class Time(PbsTestCase):
             self.assertLess(time.time(), end + 1)
             self.assertGreaterEqual(time.time(), end)
 
-    def test_login_right_after_a_clock_step(self):
-        """It is not counted twice what the clock jumped."""
-        if sanitized():
-            return  # which must be loaded before all else
-        shim, step = self.dir / "shim.so", self.dir / "step"
+    def start_with_clock(self, **values):
+        """A daemon whose clock can be set by a day.  Returns a function that
+        does so: ahead (1) or back (-1)."""
+        shim, steps = self.dir / "shim.so", self.subdir("steps")
         (self.dir / "shim.c").write_text("""
             #define _GNU_SOURCE
-            #include <dlfcn.h>
             #include <time.h>
             #include <unistd.h>
             time_t time(time_t *out)
             {
                 struct timespec ts;
                 clock_gettime(CLOCK_REALTIME, &ts);
-                if (access(STEP, F_OK) == 0)
+                if (access(STEPS "/1", F_OK) == 0)
                     ts.tv_sec += 86400;
+                if (access(STEPS "/-1", F_OK) == 0)
+                    ts.tv_sec -= 86400;
                 if (out)
                     *out = ts.tv_sec;
                 return ts.tv_sec;
             }
             """)
-        subprocess.run(["cc", "-shared", "-fPIC", f'-DSTEP="{step}"', "-o",
+        subprocess.run(["cc", "-shared", "-fPIC", f'-DSTEPS="{steps}"', "-o",
                         shim, self.dir / "shim.c"], check=True)
-        pbs = self.pbs("socket", timeout=1000)
-        pbs.env["LD_PRELOAD"] = str(shim)
+        pbs = self.pbs("socket", **values)
+        # A sanitizer's runtime has to be the first that is loaded.
+        needed = subprocess.run(["ldd", program("perdition-pbs")], check=True,
+                                capture_output=True, text=True).stdout
+        pbs.env["LD_PRELOAD"] = " ".join(
+            [*re.findall(r"=> (/\S*/libasan\.so\S*)", needed), str(shim)])
         self.start(pbs)
+        return lambda days: (steps / str(days)).touch()
+
+    def clock_step(self, days):
+        """What an entry has left stays, and a login right after the step is
+        not counted twice what the clock jumped."""
+        set_clock = self.start_with_clock(timeout=TIMEOUT)
         sock, before, after = self.dial(), self.fresh(), self.fresh()
         sock.sendall(record(before))
         expires = int(self.wait_entry(before))
-        step.touch()
-        now = int(time.time()) + 86400
-        sock.sendall(record(after, when=now))
-        wait_for("the step", lambda: int(self.db.get(before) or 0) > expires)
-        self.assertAlmostEqual(int(self.db.get(before)), expires + 86400,
-                               delta=3)
-        self.assertAlmostEqual(int(self.wait_entry(after)), now + 1000,
-                               delta=3)
+        set_clock(days)
+        sock.sendall(record(after, when=time.time() + days * DAY))
+        wait_for("the step", lambda: int(self.db.get(before) or expires)
+                 != expires)
+        ends = {addr: int(self.wait_entry(addr)) - days * DAY
+                for addr in (before, after)}
+        self.assertAlmostEqual(ends[before], expires, delta=3)
+        self.assertLessEqual(ends[before], ends[after] + 3)
+        self.assertLessEqual(ends[after], time.time() + TIMEOUT + 3)
+        # Neither is lost before its time, nor does it live for a day more.
+        for addr, end in ends.items():
+            self.wait_gone(addr)
+            self.assertGreaterEqual(time.time(), end)
+        self.assertEqual(self.daemon.output().count("event=clock-step"), 1)
+
+    def test_clock_step_ahead(self):
+        self.clock_step(1)
+
+    def test_clock_step_back(self):
+        self.clock_step(-1)
 
     def test_file_time_rises_with_each_change(self):
         self.start_pbs("socket")
