@@ -15,7 +15,7 @@ dc_minimaldns='true'
 dc_relay_nets=''
 dc_smarthost=''
 CFILEMODE='644'
-dc_use_split_config='false'
+dc_use_split_config='{split}'
 dc_hide_mailname=''
 dc_mailname_in_oh='true'
 dc_localdelivery='mail_spool'
@@ -29,16 +29,23 @@ smtp_accept_max = 100
 """
 
 
-class Exim(Daemon):
-    """macros: text of exim4.conf.localmacros.  Several may run on one machine:
-    name tells their configurations apart."""
+# Where Debian looks for what an administrator defines.
+WHOLE = "/etc/exim4/exim4.conf.localmacros"
+SPLIT = "/etc/exim4/conf.d/main/000_localmacros"
 
-    def __init__(self, machine, port, macros="", name="exim4"):
+
+class Exim(Daemon):
+    """macros: an administrator's.  split: Debian's configuration is made from
+    many files, not from one template.  Several may run on one machine: name
+    tells their configurations apart."""
+
+    def __init__(self, machine, port, macros="", name="exim4", split=False):
         self.machine, self.port = machine, port
         self.config = f"/var/lib/exim4/{name}.conf"
         spool = f"/var/spool/{name}"
-        machine.write("/etc/exim4/update-exim4.conf.conf", ANSWERS)
-        machine.write("/etc/exim4/exim4.conf.localmacros", macros + OWN +
+        machine.write("/etc/exim4/update-exim4.conf.conf",
+                      ANSWERS.format(split="true" if split else "false"))
+        machine.write(SPLIT if split else WHOLE, macros + OWN +
                       f"SPOOLDIR = {spool}\n"
                       f"log_file_path = /var/log/{name}/%slog\n")
         machine.run(f"""
