@@ -70,6 +70,31 @@ def documents():
               "--dump_config read again gives something else")
 
 
+def examples():
+    """What the manual tells to give to an MTA is what is tested."""
+    glue = os.path.join(TOP, "mta-glue")
+    man = read("perdition-pbs.8.in").replace("\\-", "-").replace("\\e", "\\")
+    for name in ("file", "header", "policy", "socketmap"):
+        with open(os.path.join(glue, "postfix", "relay-%s.cf" % name),
+                  encoding="ascii") as f:
+            lines = [line for line in f if not line.startswith("#")]
+        check("\n.nf\n%s.fi\n" % "".join(lines) in man,
+              "the manual's example is not relay-%s.cf" % name)
+    for mta, step in (("sendmail", "5"), ("exim", "5")):
+        with open(os.path.join(glue, mta, "README.md"),
+                  encoding="ascii") as f:
+            guide = f.read()
+        block = re.search(r"\n%s\. .*?\n\n((?: {7}[^\n]*\n)+)" % step, guide,
+                          re.S)[1]
+        check("\n.nf\n%s.fi\n" % re.sub(r"(?m)^ {7}", "", block) in man,
+              "the manual's example is not step %s for %s" % (step, mta))
+    with open(os.path.join(glue, "sendmail", "relay-authorization-socket.m4"),
+              encoding="ascii") as f:
+        socket = re.search(r"SOCKET', `(/.*?)'\)'", f.read())[1]
+    check("\nFEATURE(`drac', `socket local:%s')\n" % socket in man,
+          "the manual's example is not relay-authorization-socket.m4")
+
+
 def statuses():
     none = ["--config_file="]
     with tempfile.TemporaryDirectory() as d:
@@ -167,5 +192,6 @@ def statuses():
 
 
 documents()
+examples()
 statuses()
 sys.exit(1 if failures else 0)
