@@ -217,8 +217,8 @@ append(struct line *line, struct slice s)
 	return true;
 }
 
-static bool
-is_bare(struct slice s)
+bool
+log_is_bare(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
@@ -237,7 +237,7 @@ append_value(struct line *line, struct slice value)
 	char quoted[4 * VALUE_MAX + 2];
 	long n;
 
-	if (is_bare(value))
+	if (log_is_bare(value))
 		return append(line, value);
 	n = log_quote(value, quoted, sizeof(quoted));
 	return n != -1 && append(line, slice_make(quoted, (size_t)n));

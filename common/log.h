@@ -93,4 +93,7 @@ long log_quote(struct slice s, char *out, size_t cap);
  */
 long log_unquote(struct slice in, size_t *used, char *out, size_t cap);
 
+/* Whether a value stands in a line as it is, without quotes. */
+bool log_is_bare(struct slice);
+
 #endif

@@ -5,6 +5,7 @@
  *
  *   get ADDRESS    yes | no: what a condition of Exim's takes as it is
  *   user ADDRESS   "NAME", or "" when it may not relay or that is not known
+ *   relay ADDRESS  no | yes | yes "NAME": both in one answer, for setenv
  *
  * Exim reads up to the end of the connection, which the reply ends therefore;
  * a newline behind it would be part of it, and no condition's value.
@@ -35,6 +36,16 @@ put_user(struct buf *out, const struct answer_grant *grant)
 	buf_put(out, answer_quote_user(user, text));
 }
 
+static void
+put_both(struct buf *out, const struct answer_grant *grant)
+{
+	put_yes_or_no(out, grant);
+	if (grant == NULL || grant->user.n == 0)
+		return;
+	buf_put_str(out, " ");
+	put_user(out, grant);
+}
+
 static const struct {
 	struct slice name;
 	/* grant: NULL when the client may not relay. */
@@ -42,6 +53,7 @@ static const struct {
 } verbs[] = {
 	{ { "get", 3 }, put_yes_or_no },
 	{ { "user", 4 }, put_user },
+	{ { "relay", 5 }, put_both },
 };
 
 static ssize_t

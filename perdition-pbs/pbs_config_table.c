@@ -256,7 +256,8 @@ static const struct option_def defs[] = {
 	    .dflt = "",
 	    .group = G_ANSWER,
 	    .help = "Answer lines, as Exim's readsocket sends them, through "
-		    "this Unix socket." },
+		    "this Unix socket. setenv asks there before it reads "
+		    "the file." },
 	{ .name = "mta_user",
 	    .type = &option_string,
 	    .offset = FIELD(mta_user),

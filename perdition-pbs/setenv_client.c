@@ -39,7 +39,17 @@ setenv_client(struct addr *a)
 }
 
 void
-setenv_allow(void)
+setenv_drop_user(void)
 {
-	setenv("RELAYCLIENT", "", 0);
+	unsetenv("RELAYUSER");
+}
+
+void
+setenv_allow(const char *user)
+{
+	if (getenv("RELAYCLIENT") != NULL)
+		return;
+	setenv("RELAYCLIENT", "", 1);
+	if (user[0] != '\0')
+		setenv("RELAYUSER", user, 1);
 }

@@ -7,101 +7,22 @@
  *
  * asks the daemon through its lookup socket.  When that gives no answer, and
  * for every other command line, perdition-pbs itself runs in place of this
- * one, with the same words and under this name, which chooses its mode.
+ * one, with the same words but for a PATH that was tried, and under this name,
+ * which chooses its mode.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "common/addr.h"
 #include "perdition-pbs/setenv.h"
 
 #include "common/banned.h"
 
 #define PROGRAM "perdition-pbs-setenv"
 #define EXIT_TRY_LATER 111
-#define SECONDS 1 /* the daemon answers from memory */
-
-enum verdict { UNKNOWN, NO, YES };
-
-static int
-connect_to(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = SECONDS };
-	size_t len = strlen(path);
-	int fd;
-
-	if (len == 0 || len >= sizeof(sun.sun_path))
-		return -1;
-	memcpy(sun.sun_path, path, len);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return -1;
-	/* The limit for sending is also that for connecting. */
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ==
-		0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
-		0 &&
-	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* The reply ends with the connection; what ends early is no answer. */
-static enum verdict
-read_verdict(int fd)
-{
-	char reply[4];
-	size_t n = 0;
-
-	while (n < sizeof(reply)) {
-		ssize_t got = recv(fd, reply + n, sizeof(reply) - n, 0);
-
-		if (got == -1)
-			return UNKNOWN;
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	if (n == 3 && memcmp(reply, "yes", 3) == 0)
-		return YES;
-	return n == 2 && memcmp(reply, "no", 2) == 0 ? NO : UNKNOWN;
-}
-
-static enum verdict
-ask(const char *path, const struct addr *client)
-{
-	char line[4 + ADDR_TEXT_MAX + 1] = "get ";
-	size_t n = 4 + addr_write_ip(client, line + 4);
-	enum verdict v = UNKNOWN;
-	int fd = connect_to(path);
-
-	line[n++] = '\n';
-	if (fd == -1)
-		return UNKNOWN;
-	if (send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n)
-		v = read_verdict(fd);
-	close(fd);
-	return v;
-}
-
-static enum verdict
-judge(const char *path)
-{
-	struct addr client;
-
-	if (!setenv_client(&client) || client.scope != 0)
-		return NO;
-	return ask(path, &client);
-}
 
 /* Of PROGRAM, in a command line that is for us; else NULL. */
 static char **
@@ -133,14 +54,31 @@ run_whole(char *argv[])
 	execv(SBINDIR "/perdition-pbs", argv);
 }
 
+static enum setenv_verdict
+judge(const char *path, char user[SETENV_USER_MAX])
+{
+	struct addr client;
+
+	if (!setenv_client(&client))
+		return SETENV_NO;
+	return setenv_ask(path, &client, user);
+}
+
 int
 main(int argc, char *argv[])
 {
+	static char none[] = "";
+	char user[SETENV_USER_MAX] = "";
 	char **program = program_of(argv);
-	enum verdict v = program != NULL ? judge(argv[2]) : UNKNOWN;
+	enum setenv_verdict v = SETENV_UNKNOWN;
 
 	(void)argc;
-	if (v == UNKNOWN) {
+	setenv_drop_user();
+	if (program != NULL) {
+		v = judge(argv[2], user);
+		argv[2] = none; /* nobody asks in vain twice */
+	}
+	if (v == SETENV_UNKNOWN) {
 		run_whole(argv);
 		if (program == NULL) {
 			fprintf(stderr, PROGRAM ": perdition-pbs: %s\n",
@@ -148,8 +86,8 @@ main(int argc, char *argv[])
 			return EXIT_TRY_LATER;
 		}
 	}
-	if (v == YES)
-		setenv_allow();
+	if (v == SETENV_YES)
+		setenv_allow(user);
 	execvp(program[0], program);
 	fprintf(stderr, PROGRAM ": %s: %s\n", program[0], strerror(errno));
 	return EXIT_TRY_LATER;

@@ -228,21 +228,37 @@ tools_change(const struct pbs_config *c, int argc, char *const args[])
 
 /* --- setenv -------------------------------------------------------------- */
 
-static void
-look_up(const struct pbs_config *c)
+/* The file knows no users. */
+static enum setenv_verdict
+look_up(const struct pbs_config *c, const struct addr *client)
 {
 	struct relay_rule rule;
-	struct addr client;
 	struct err err;
+
+	pbs_config_rule(c, &rule);
+	if (setenv_may_relay(
+		c->db_path, c->prefix, &rule, client, time(NULL), &err))
+		return SETENV_YES;
+	if (err.code != 0 && err.code != ENOENT)
+		fprintf(stderr, PROGRAM ": %s\n", err.msg);
+	return SETENV_NO;
+}
+
+static void
+judge(const struct pbs_config *c)
+{
+	char user[SETENV_USER_MAX] = "";
+	enum setenv_verdict v = SETENV_UNKNOWN;
+	struct addr client;
 
 	if (!setenv_client(&client))
 		return;
-	pbs_config_rule(c, &rule);
-	if (setenv_may_relay(
-		c->db_path, c->prefix, &rule, &client, time(NULL), &err))
-		setenv_allow();
-	else if (err.code != 0 && err.code != ENOENT)
-		fprintf(stderr, PROGRAM ": %s\n", err.msg);
+	if (c->lookup_socket[0] != '\0')
+		v = setenv_ask(c->lookup_socket, &client, user);
+	if (v == SETENV_UNKNOWN)
+		v = look_up(c, &client);
+	if (v == SETENV_YES)
+		setenv_allow(user);
 }
 
 int
@@ -252,8 +268,9 @@ tools_setenv(const struct pbs_config *c, int argc, char *const args[])
 		fprintf(stderr, PROGRAM ": which program?\n");
 		return EX_USAGE;
 	}
+	setenv_drop_user();
 	if (c != NULL)
-		look_up(c);
+		judge(c);
 	execvp(args[0], args);
 	fprintf(stderr, PROGRAM ": %s: %s\n", args[0], strerror(errno));
 	return EXIT_TRY_LATER;

@@ -241,17 +241,31 @@ class QmailGuide(GuideTestCase):
         self.start_pair_by_guide()
         self.type(5)
         self.type(6)
-        self.assertEqual(self.type(7), "unset\n")
-        name = "RELAY_DB"
-        db = self.machine.read(f"/etc/qmail-smtpd/env/{name}").strip()
+        self.assertEqual(self.type(7), "unset unset\n")
+        db, smtpd = (self.machine.read(f"/etc/qmail-smtpd/env/{name}").strip()
+                     for name in ("RELAY_DB", "SMTPD"))
         self.assertIn(db, self.guide.block(6, 1))
-        self.start(Qmail(
+        words = self.guide.block(6, 1).replace("\\\n", "").split()
+        lookup = words[words.index("--lookup_socket") + 1]
+        qmail = self.start(Qmail(
             self.dir / "qmail", "/usr/sbin/perdition-pbs", db, self.port,
-            sanitizer_env(self.reports), prefix=self.machine.enter,
-            run="/etc/qmail-smtpd/run", listen="0"))
+            {**sanitizer_env(self.reports), "SMTP_USER": "qmaild"},
+            prefix=self.machine.enter, run="/etc/qmail-smtpd/run", listen="0",
+            lookup=lookup, smtpd=smtpd.split()[:-1]))
         self.assertRegex(self.answer(), "^550 ")
         self.log_in()
-        self.assertEqual(self.type(7), "\n")
+        self.assertEqual(self.type(7), " alice\n")
+        self.assertRegex(self.answer(), "^250 ")
+        self.assertRegex(self.answer(CLIENTS4[0]), "^550 ")
+        line = self.guide.block(9).strip().replace("bob@example.org", "alice")
+        wait_for("who relayed", lambda: re.search(
+            line.replace("4711", r"\d+"), qmail.output()))
+        self.assertIn("event=relay-allowed", self.pbs.output())
+        # Nobody may ask but who is named.
+        self.assertNotIn("event=answer-refused", self.pbs.output())
+        # Without it.
+        self.assertEqual(self.pbs.stop(), 0)
+        self.assertEqual(self.type(7), " unset\n")
         self.assertRegex(self.answer(), "^250 ")
         self.assertRegex(self.answer(CLIENTS4[0]), "^550 ")
 

@@ -74,6 +74,8 @@ class Answers(PbsTestCase):
         self.assertEqual(self.ask("203.0.113.78", Policy, "DATA"), "DUNNO")
         self.assertEqual(self.ask(BOB, SocketMap, "pbsuser"), 'OK "bob"')
         self.assertEqual(self.ask(BOB, Lookup, "user"), '"bob"')
+        self.assertEqual(self.ask(BOB, Lookup, "relay"), 'yes "bob"')
+        self.assertEqual(self.ask("203.0.113.78", Lookup, "relay"), "no")
         self.daemon.run("remove", BOB)
         self.assertFalse(self.everybody_says(BOB))
         self.log_in("203.0.113.79", when=time.time() - 98.5)
@@ -87,11 +89,14 @@ class Answers(PbsTestCase):
         for _ in range(3):
             self.ask(BOB)
         self.ask("203.0.113.5", Lookup)
+        self.ask("203.0.113.6", Lookup, "relay")
+        self.ask("192.0.2.1", Lookup, "relay")
         expected = [
             f"address={BOB} user=bob by={BOB} service=policy",
-            "address=203.0.113.5 user=bob by=203.0.113.0/24 service=lookup"]
+            "address=203.0.113.5 user=bob by=203.0.113.0/24 service=lookup",
+            "address=203.0.113.6 user=bob by=203.0.113.0/24 service=lookup"]
         # The log is written after the answer.
-        wait_for("both lines", lambda: len(self.traces()) >= len(expected))
+        wait_for("the lines", lambda: len(self.traces()) >= len(expected))
         self.assertEqual(self.traces(), expected)
 
     def traces(self):
@@ -102,6 +107,7 @@ class Answers(PbsTestCase):
     def test_without_login(self):
         self.start_answers(always="198.51.100.0/24")
         self.assertTrue(self.everybody_says("198.51.100.200"))
+        self.assertEqual(self.ask("198.51.100.200", Lookup, "relay"), "yes")
         self.assertFalse(self.everybody_says("198.51.101.1"))
         self.daemon.run("insert", "192.0.2.0/25")
         self.assertTrue(self.everybody_says("192.0.2.127"))

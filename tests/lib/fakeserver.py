@@ -59,14 +59,17 @@ class FakeServer:
         self.script = script
         self.seen = []
         self.connections = 0
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.sock = socket.create_server((host, port), family=family,
-                                         backlog=4096)
-        self.host, self.port = self.sock.getsockname()[:2]
+        self.sock = self._listen(host, port)
         self.open = set()
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
+
+    def _listen(self, host, port):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.create_server((host, port), family=family, backlog=4096)
+        self.host, self.port = sock.getsockname()[:2]
+        return sock
 
     @property
     def address(self):
@@ -86,7 +89,8 @@ class FakeServer:
                              daemon=True).start()
 
     def _serve(self, sock):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = Peer(sock)
         with contextlib.suppress(OSError, EOFError):
             self.script(peer)
@@ -106,6 +110,20 @@ class FakeServer:
         for sock in left:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+class FakeSocket(FakeServer):
+    """The same on a Unix socket."""
+
+    def __init__(self, script, path):
+        self.path = path
+        super().__init__(script)
+
+    def _listen(self, host, port):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(str(self.path))
+        sock.listen(64)
+        return sock
 
 
 def imap_server(login=b"OK [CAPABILITY IMAP4rev1 LITERAL+] logged in", greeting=b"* OK [CAPABILITY IMAP4rev1 "

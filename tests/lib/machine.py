@@ -15,12 +15,13 @@ from harness import Daemon
 from pair import prefix
 from unpacked import unpack
 
-# Accounts that the packages would make: name, and whether a user as well.
+# Accounts that the packages would make, and that of qmail-smtpd: name, and
+# whether a user as well.
 ACCOUNTS = {
     "postfix": (("postfix", True), ("postdrop", False)),
     "exim": (("Debian-exim", True),),
     "sendmail": (("smmta", True), ("smmsp", True)),
-    "ucspi-tcp-ipv6": (),
+    "ucspi-tcp-ipv6": (("qmaild", True),),
 }
 FIRST_ID = 900
 

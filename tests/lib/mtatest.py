@@ -77,10 +77,14 @@ class MtaTestCase(PairTestCase):
                 self.machine, self.port(f"exim {way}"),
                 glue("exim", f"relay-{way}") + glue("exim", "localmacros"),
                 f"exim-{way}"))
-        self.start(Qmail(self.dir / "qmail", program("perdition-pbs"),
-                         self.pbs.db, self.port("qmail setenv"),
-                         sanitizer_env(self.reports),
-                         prefix=self.machine.enter, listen="0"))
+        # Not one of socket_ways(): without an answer it reads the file.
+        for way, lookup in (("file", ""),
+                            ("daemon", self.sockets / "lookup")):
+            self.start(Qmail(self.dir / f"qmail-{way}",
+                             program("perdition-pbs"), self.pbs.db,
+                             self.port(f"qmail {way}"),
+                             sanitizer_env(self.reports), lookup=lookup,
+                             prefix=self.machine.enter, listen="0"))
 
     def socket_ways(self):
         return [way for way in self.ways

@@ -8,14 +8,17 @@ from harness import TOP, Daemon
 from lineclient import Smtp
 
 GLUE = TOP / "mta-glue" / "qmail"
+SMTPD = "mailfront smtp echo relayclient qmail-validate"
 
 
 class Qmail(Daemon):
-    """run: the script, as a Machine may have it; listen: "0" is every
-    address, of IPv6 too if that is what tcpserver was built for."""
+    """run: the script, as a Machine may have it; lookup: perdition-pbs's
+    socket, without which the file db is read; listen: "0" is every address,
+    of IPv6 too if that is what tcpserver was built for.  smtpd: words before
+    those of the SMTP server."""
 
     def __init__(self, folder, pbs, db, port, env=None, prefix=(),
-                 run=GLUE / "run", listen="127.0.0.1"):
+                 run=GLUE / "run", listen="127.0.0.1", lookup="", smtpd=()):
         self.dir = pathlib.Path(folder)
         control = self.dir / "qmail" / "control"
         control.mkdir(parents=True)
@@ -27,9 +30,10 @@ class Qmail(Daemon):
         super().__init__(
             "tcpserver", [run], self.dir / "output",
             ready=self._answers, env={
-                "PERDITION_PBS": str(pbs), "RELAY_DB": str(db),
+                "SETENV": f"{pbs}-setenv", "RELAY_DB": str(db),
+                "LOOKUP_SOCKET": str(lookup),
                 "LISTEN": listen, "PORT": str(port),
-                "SMTPD": "mailfront smtp echo relayclient qmail-validate",
+                "SMTPD": " ".join([*map(str, smtpd), SMTPD]),
                 "SMTP_USER": "", "LOCAL_NAME": "mx.test",
                 "QMAILHOME": str(self.dir / "qmail"),
                 "SMTPGREETING": "mx.test", **(env or {})}, prefix=prefix)

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "perdition-pbs/answer.h"
 #include "perdition-pbs/answer_trace.h"
+#include "perdition-pbs/setenv.h"
 
 #include "common/banned.h"
 
@@ -196,7 +197,17 @@ static const struct {
 	{ &answer_lookup, "", "", SLICE("user 2001:db8:9::1\n"), WICKED },
 	{ &answer_lookup, "", "", SLICE("user 203.0.113.78\n"), "\"\"" },
 	{ &answer_lookup, "", "", SLICE("user \n"), "\"\"" },
+	{ &answer_lookup, "", "", SLICE("relay 203.0.113.77\n"),
+	    "yes \"bob@example.org\"" },
+	{ &answer_lookup, "", "", SLICE("relay 2001:db8:9::1\n"),
+	    "yes " WICKED },
+	{ &answer_lookup, "", "", SLICE("relay 198.51.100.9\n"), "yes" },
+	{ &answer_lookup, "", "", SLICE("relay 203.0.113.78\n"), "no" },
+	{ &answer_lookup, "", "", SLICE("relay 203.0.113.77\r\n"), "no" },
+	{ &answer_lookup, "", "", SLICE("relay \n"), "no" },
+	{ &answer_lookup, "", "", SLICE("relay\n"), "no" },
 	{ &answer_lookup, "", "", SLICE("\n"), NULL },
+	{ &answer_lookup, "", "", SLICE("relays 203.0.113.77\n"), NULL },
 	{ &answer_lookup, "", "", SLICE("GET 203.0.113.77\n"), NULL },
 	{ &answer_lookup, "", "", SLICE("put 203.0.113.77\n"), NULL },
 };
@@ -267,6 +278,7 @@ is_the_longest(void *arg, const struct addr *client, struct answer_grant *grant)
 START_TEST(longest_reply)
 {
 	char header[ANSWER_HEADER_MAX + 1], got[ANSWER_REPLY_MAX + 1];
+	char user[SETENV_USER_MAX];
 	struct answer_source had = source;
 
 	memset(longest, 1, sizeof(longest));
@@ -281,7 +293,68 @@ START_TEST(longest_reply)
 	ck_assert_uint_le(strlen(got) - strlen("action=PREPEND \n\n"), 998);
 	ask(&answer_lookup, SLICE("user 1.2.3.4\n"), got, sizeof(got));
 	ck_assert_uint_eq(strlen(got), ANSWER_USER_MAX);
+	ask(&answer_lookup, SLICE("relay 1.2.3.4\n"), got, sizeof(got));
+	ck_assert_uint_eq(strlen(got), SETENV_REPLY_MAX);
+	ck_assert_int_eq(setenv_parse_reply(slice_str(got), user), SETENV_YES);
+	ck_assert_str_eq(user, got + strlen("yes "));
 	source = had;
+}
+END_TEST
+
+/* --- what setenv makes of it --------------------------------------------- */
+
+#define A202 A50 A50 A50 A50 "aa"
+#define A50 A10 A10 A10 A10 A10
+#define A10 "aaaaaaaaaa"
+
+static const struct {
+	struct slice reply;
+	enum setenv_verdict verdict;
+	const char *user;
+} replies[] = {
+	{ SLICE("no"), SETENV_NO, "" },
+	{ SLICE("yes"), SETENV_YES, "" },
+	{ SLICE("yes \"bob@example.org\""), SETENV_YES, "bob@example.org" },
+	{ SLICE("yes \"" A202 "\""), SETENV_YES, A202 },
+	{ SLICE("yes \"a b\""), SETENV_YES, "\"a b\"" },
+	{ SLICE("yes \"a=b\""), SETENV_YES, "\"a=b\"" },
+	{ SLICE("yes \"\\\"bob\\\"\""), SETENV_YES, "\"\\\"bob\\\"\"" },
+	{ SLICE("yes " WICKED), SETENV_YES, WICKED },
+	/* What no daemon writes names nobody. */
+	{ SLICE("yes \"\""), SETENV_YES, "" },
+	{ SLICE("yes "), SETENV_YES, "" },
+	{ SLICE("yes bob"), SETENV_YES, "" },
+	{ SLICE("yes \"bob"), SETENV_YES, "" },
+	{ SLICE("yes \"bob\"\n"), SETENV_YES, "" },
+	{ SLICE("yes \"bob\"eve\""), SETENV_YES, "" },
+	{ SLICE("yes  \"bob\""), SETENV_YES, "" },
+	{ SLICE("yes \"bob\n\""), SETENV_YES, "" },
+	{ SLICE("yes \"b\0b\""), SETENV_YES, "" },
+	{ SLICE("yes \"b\xe4\""), SETENV_YES, "" },
+	{ SLICE("yes \"b\\x41\""), SETENV_YES, "" },
+	{ SLICE("yes \"b\\n\""), SETENV_YES, "" },
+	{ SLICE("yes \"b\\"), SETENV_YES, "" },
+	{ SLICE("yes \"" A202 A202 A202 A202 "\""), SETENV_YES, "" },
+	/* And nothing else is a yes. */
+	{ SLICE(""), SETENV_UNKNOWN, "" },
+	{ SLICE("y"), SETENV_UNKNOWN, "" },
+	{ SLICE("yes\n"), SETENV_UNKNOWN, "" },
+	{ SLICE("yes\0"), SETENV_UNKNOWN, "" },
+	{ SLICE("yesterday"), SETENV_UNKNOWN, "" },
+	{ SLICE("YES"), SETENV_UNKNOWN, "" },
+	{ SLICE(" yes"), SETENV_UNKNOWN, "" },
+	{ SLICE("no "), SETENV_UNKNOWN, "" },
+	{ SLICE("no \"bob\""), SETENV_UNKNOWN, "" },
+	{ SLICE("\"bob\""), SETENV_UNKNOWN, "" },
+};
+
+START_TEST(parsed)
+{
+	char user[SETENV_USER_MAX] = "eve";
+
+	ck_assert_int_eq(
+	    setenv_parse_reply(replies[_i].reply, user), replies[_i].verdict);
+	ck_assert_str_eq(user, replies[_i].user);
 }
 END_TEST
 
@@ -361,6 +434,7 @@ main(void)
 
 	tcase_add_loop_test(t, requests, 0, COUNT(cases));
 	tcase_add_test(t, longest_reply);
+	tcase_add_loop_test(t, parsed, 0, COUNT(replies));
 	tcase_add_test(t, trace);
 	tcase_add_test(t, trace_flood);
 	return check_run("answer", t);

@@ -555,12 +555,28 @@ START_TEST(which_client)
 	unsetenv("TCP6REMOTEIP");
 	close(STDIN_FILENO);
 	ck_assert(!setenv_client(&a));
+}
+END_TEST
+
+START_TEST(what_the_server_is_told)
+{
 	unsetenv("RELAYCLIENT");
-	setenv_allow();
+	setenv("RELAYUSER", "eve", 1);
+	setenv_drop_user();
+	ck_assert_ptr_null(getenv("RELAYUSER"));
+	setenv_allow("");
 	ck_assert_str_eq(getenv("RELAYCLIENT"), "");
+	ck_assert_ptr_null(getenv("RELAYUSER"));
+	unsetenv("RELAYCLIENT");
+	setenv_allow("bob");
+	ck_assert_str_eq(getenv("RELAYCLIENT"), "");
+	ck_assert_str_eq(getenv("RELAYUSER"), "bob");
+	/* Who may relay anyway was let in by nobody. */
+	setenv_drop_user();
 	setenv("RELAYCLIENT", "@x", 1);
-	setenv_allow();
+	setenv_allow("bob");
 	ck_assert_str_eq(getenv("RELAYCLIENT"), "@x");
+	ck_assert_ptr_null(getenv("RELAYUSER"));
 }
 END_TEST
 
@@ -584,5 +600,6 @@ main(void)
 	tcase_add_test(t, on_the_file_alone);
 	tcase_add_test(t, who_sets_relayclient);
 	tcase_add_test(t, which_client);
+	tcase_add_test(t, what_the_server_is_told);
 	return check_run("dbfile", t);
 }
