@@ -82,12 +82,6 @@ addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss)
 }
 
 bool
-addr_is_v4(const struct addr *a)
-{
-	return IN6_IS_ADDR_V4MAPPED(&a->ip);
-}
-
-bool
 addr_is_loopback(const struct addr *a)
 {
 	if (addr_is_v4(a))
@@ -118,29 +112,31 @@ parse_number(struct slice s, uint64_t max, uint64_t *v)
 	return slice_u64(s, max, v) == -1 ? invalid() : 0;
 }
 
-/* For each login: by hand, since cutting at the dots shows in profiles. */
-static int
-parse_v4(struct slice s, struct addr *a)
+/*
+ * Takes an IPv4 address off the front of *s; false: none is there.  For each
+ * login, so by hand: cutting at the dots shows in profiles.
+ */
+static bool
+take_v4(struct slice *s, struct addr *a)
 {
 	unsigned char bytes[4];
-	size_t at = 0;
+	const char *p = s->p, *end = s->p + s->n;
 
 	for (size_t i = 0; i < 4; i++) {
+		const char *first = p;
 		unsigned int v = 0;
-		size_t first = at;
 
-		while (at < s.n && at - first < 3 && s.p[at] >= '0' &&
-		       s.p[at] <= '9')
-			v = v * 10 + (unsigned int)(s.p[at++] - '0');
+		while (p < end && p - first < 3 && *p >= '0' && *p <= '9')
+			v = v * 10 + (unsigned int)(*p++ - '0');
 		/* No octal to inet_aton(3); a dot behind each but the last. */
-		if (at == first || v > 255 ||
-		    (at - first > 1 && s.p[first] == '0') ||
-		    (i < 3 ? at == s.n || s.p[at++] != '.' : at != s.n))
-			return invalid();
+		if (p == first || v > 255 || (p - first > 1 && *first == '0') ||
+		    (i < 3 && (p == end || *p++ != '.')))
+			return false;
 		bytes[i] = (unsigned char)v;
 	}
 	set_v4(a, bytes);
-	return 0;
+	*s = slice_make(p, (size_t)(end - p));
+	return true;
 }
 
 static int
@@ -183,9 +179,9 @@ int
 addr_parse_ip(struct slice s, struct addr *a)
 {
 	*a = (struct addr){ .port = 0 };
-	if (slice_find(s, ':') == -1)
-		return parse_v4(s, a);
-	return parse_v6(s, a);
+	if (slice_find(s, ':') != -1)
+		return parse_v6(s, a);
+	return s.n > 0 && take_v4(&s, a) && s.n == 0 ? 0 : invalid();
 }
 
 static int
@@ -218,22 +214,20 @@ parse_bracketed(struct slice s, bool need_port, struct addr *a)
 int
 addr_parse(struct slice s, bool need_port, struct addr *a)
 {
-	struct slice ip = { NULL, 0 };
-	ptrdiff_t colon = slice_find(s, ':');
-	struct slice rest;
+	struct slice rest = s;
 
 	*a = (struct addr){ .port = 0 };
-	if (s.n > 0 && s.p[0] == '[')
+	if (s.n == 0)
+		return invalid();
+	if (s.p[0] == '[')
 		return parse_bracketed(slice_skip(s, 1), need_port, a);
-	if (colon == -1)
+	if (!take_v4(&rest, a)) /* IPv6 without brackets? */
 		return need_port ? invalid() : addr_parse_ip(s, a);
-	ip = slice_make(s.p, (size_t)colon);
-	rest = slice_skip(s, (size_t)colon + 1);
-	if (slice_find(rest, ':') != -1) /* IPv6 without brackets */
-		return need_port ? invalid() : addr_parse_ip(s, a);
-	if (addr_parse_ip(ip, a) == -1)
-		return -1;
-	return parse_port(rest, &a->port);
+	if (rest.n == 0)
+		return need_port ? invalid() : 0;
+	if (rest.p[0] != ':')
+		return invalid();
+	return parse_port(slice_skip(rest, 1), &a->port);
 }
 
 /* n: what snprintf(3) returned; every form fits into ADDR_TEXT_MAX. */

@@ -38,7 +38,12 @@ int addr_from_sockaddr(struct addr *, const struct sockaddr *);
  */
 socklen_t addr_to_sockaddr(const struct addr *, struct sockaddr_storage *);
 
-bool addr_is_v4(const struct addr *);
+static inline bool
+addr_is_v4(const struct addr *a)
+{
+	return IN6_IS_ADDR_V4MAPPED(&a->ip);
+}
+
 bool addr_is_loopback(const struct addr *); /* 127.0.0.0/8, ::1 */
 /* Whatever the ports; a link-local address on another interface differs. */
 bool addr_same_ip(const struct addr *, const struct addr *);
@@ -83,5 +88,12 @@ struct hash_key {
 };
 int hash_key_make(struct hash_key *); /* 0, or -1 with errno */
 uint64_t hash_bytes(const struct hash_key *, struct slice);
+
+/*
+ * SipHash-1-3, with half of the work, for tables that nobody sees from outside:
+ * as the tables of Python and Rust, and of Linux for short keys.  Not for what
+ * is stored.
+ */
+uint64_t hash_quick(const struct hash_key *, struct slice);
 
 #endif

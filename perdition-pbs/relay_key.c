@@ -32,19 +32,6 @@ relay_key_make(
 	k->prefix = (uint8_t)(addr_is_v4(a) ? v4 + V4_BITS : v6);
 }
 
-bool
-relay_key_eq(const struct relay_key *a, const struct relay_key *b)
-{
-	return a->prefix == b->prefix &&
-	       memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0;
-}
-
-bool
-relay_key_is_net(const struct relay_key *k)
-{
-	return k->prefix < 128;
-}
-
 size_t
 relay_key_write(const struct relay_key *k, char out[RELAY_TEXT_MAX])
 {

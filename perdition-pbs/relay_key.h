@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/addr.h"
 #include "common/slice.h"
@@ -40,8 +41,19 @@ struct relay_spellings {
 /* v4 is a prefix of 32, v6 one of 128. */
 void relay_key_make(
     struct relay_key *, const struct addr *, unsigned int v4, unsigned int v6);
-bool relay_key_eq(const struct relay_key *, const struct relay_key *);
-bool relay_key_is_net(const struct relay_key *);
+
+static inline bool
+relay_key_eq(const struct relay_key *a, const struct relay_key *b)
+{
+	return a->prefix == b->prefix &&
+	       memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0;
+}
+
+static inline bool
+relay_key_is_net(const struct relay_key *k)
+{
+	return k->prefix < 128;
+}
 
 /*
  * prefix: in lower case already.  An address:

@@ -56,7 +56,7 @@ hash_of(void *owner, uint32_t id)
 {
 	const struct relay_names *s = owner;
 
-	return hash_bytes(&s->hash, text_of(s, id));
+	return hash_quick(&s->hash, text_of(s, id));
 }
 
 static void
@@ -126,11 +126,17 @@ cut(struct slice text)
 	    text.p, text.n < RELAY_USER_MAX ? text.n : RELAY_USER_MAX);
 }
 
+bool
+relay_names_is(const struct relay_names *s, uint32_t id, struct slice text)
+{
+	return slice_eq(text_of(s, id), cut(text));
+}
+
 uint32_t
 relay_names_find(const struct relay_names *s, struct slice text)
 {
 	text = cut(text);
-	return find(s, text, hash_bytes(&s->hash, text));
+	return find(s, text, hash_quick(&s->hash, text));
 }
 
 /* A record of so many words, or 0. */
@@ -173,7 +179,7 @@ relay_names_add(struct relay_names *s, struct slice text)
 	uint32_t id;
 
 	text = cut(text);
-	hash = hash_bytes(&s->hash, text);
+	hash = hash_quick(&s->hash, text);
 	id = find(s, text, hash);
 	if (id != 0)
 		return id;
@@ -220,7 +226,7 @@ relay_names_index(const struct relay_names *s)
 uint64_t
 relay_names_hash(const struct relay_names *s, struct slice text)
 {
-	return hash_bytes(&s->hash, cut(text));
+	return hash_quick(&s->hash, cut(text));
 }
 
 size_t

@@ -9,6 +9,7 @@
 #ifndef PERDITION_PBS_RELAY_NAMES_H
 #define PERDITION_PBS_RELAY_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,9 @@ uint64_t relay_names_hash(const struct relay_names *, struct slice text);
 
 /* Valid until id is removed. */
 struct relay_name *relay_names_get(const struct relay_names *, uint32_t id);
+
+/* Whether id is what relay_names_add() of text would return. */
+bool relay_names_is(const struct relay_names *, uint32_t id, struct slice text);
 
 size_t relay_names_count(const struct relay_names *);
 size_t relay_names_bytes(const struct relay_names *); /* of memory held */

@@ -54,7 +54,7 @@ hash_key_of(const struct relay_store *s, const struct relay_key *k)
 
 	memcpy(b, &k->ip, sizeof(k->ip));
 	b[sizeof(k->ip)] = (char)k->prefix;
-	return hash_bytes(&s->hash, slice_make(b, sizeof(b)));
+	return hash_quick(&s->hash, slice_make(b, sizeof(b)));
 }
 
 static uint32_t *
@@ -250,7 +250,9 @@ user_change(struct relay_store *s, uint32_t id, struct slice user)
 {
 	uint32_t user_id = slot_at(s, id)->e.user;
 
-	if (user.n > 0)
+	/* Nearly always it has been this user's. */
+	if (user.n > 0 &&
+	    (user_id == 0 || !relay_names_is(s->names, user_id, user)))
 		user_id = relay_names_add(s->names, user);
 	if (user_id == 0) {
 		if (user.n > 0 && errno != ENOSPC)
@@ -506,6 +508,61 @@ relay_store_load(struct relay_store *s, size_t n)
 	s->loading = true;
 }
 
+/* --- what is going to be touched ----------------------------------------- */
+
+/* A step of these uses what the one before it has had fetched, for all keys in
+ * turn, so that they are waited for together. */
+
+/* The id of each key's entry, or 0; of few it is another's. */
+static void
+fetch_entries(const struct relay_store *s, const struct relay_key *keys,
+    uint32_t *ids, size_t n)
+{
+	uint64_t hash[RELAY_STORE_FETCH];
+
+	for (size_t i = 0; i < n; i++) {
+		hash[i] = hash_key_of(s, &keys[i]);
+		relay_walk_head(&s->index, hash[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = relay_index_first(&s->index, hash[i]);
+		if (ids[i] != 0)
+			fetch(s->index.owner, ids[i]);
+	}
+	for (size_t i = 0; i < n * CHAIN_STEPS; i++) {
+		uint32_t *id = &ids[i % n];
+
+		if (*id == 0 ||
+		    relay_key_eq(&slot_at(s, *id)->e.key, &keys[i % n]))
+			continue;
+		*id = slot_at(s, *id)->next;
+		if (*id != 0)
+			fetch(s->index.owner, *id);
+	}
+}
+
+/* The user of an entry, and where those below it in the heap are. */
+static void
+fetch_known(const struct relay_store *s, uint32_t id)
+{
+	const struct slot *slot = slot_at(s, id);
+	size_t below = 2 * (size_t)slot->heap + 1;
+
+	if (slot->e.user != 0)
+		__builtin_prefetch(relay_names_get(s->names, slot->e.user), 1);
+	if (below < s->n)
+		__builtin_prefetch(heap_at(s, below));
+}
+
+static void
+fetch_below(const struct relay_store *s, uint32_t id)
+{
+	size_t below = 2 * (size_t)slot_at(s, id)->heap + 1;
+
+	for (size_t h = below; h < below + 2 && h < s->n; h++)
+		fetch(s->index.owner, *heap_at(s, h));
+}
+
 /* A user's list begins with an entry that gets a new neighbour. */
 static void
 fetch_ring(const struct relay_store *s, uint64_t name)
@@ -517,32 +574,46 @@ fetch_ring(const struct relay_store *s, uint64_t name)
 		fetch(s->index.owner, first);
 }
 
+/* names: hashes of the users of n entries that are going to be new. */
+static void
+fetch_new(const struct relay_store *s, const uint64_t *names, size_t n)
+{
+	const struct relay_index *index = relay_names_index(s->names);
+	struct relay_walk slot_walk, name_walk;
+
+	relay_walk_begin(&slot_walk, &s->index, n);
+	relay_walk_begin(&name_walk, index, n);
+	for (size_t i = 0; i < n; i++)
+		relay_walk_first(&name_walk, index, names[i]);
+	for (int step = 0; step < CHAIN_STEPS; step++) {
+		relay_walk_next(&slot_walk, &s->index);
+		relay_walk_next(&name_walk, index);
+	}
+	for (size_t i = 0; i < n; i++)
+		fetch_ring(s, names[i]);
+}
+
 void
 relay_store_fetch(const struct relay_store *s, const struct relay_key *keys,
     const struct slice *users, size_t n)
 {
-	const struct relay_index *names = relay_names_index(s->names);
-	uint64_t hash[RELAY_STORE_FETCH], name[RELAY_STORE_FETCH];
-	struct relay_walk slot_walk, name_walk;
+	uint32_t ids[RELAY_STORE_FETCH];
+	uint64_t names[RELAY_STORE_FETCH];
+	size_t fresh = 0;
 
-	relay_walk_begin(&slot_walk, &s->index, n);
-	relay_walk_begin(&name_walk, names, n);
+	fetch_entries(s, keys, ids, n);
 	for (size_t i = 0; i < n; i++) {
-		hash[i] = hash_key_of(s, &keys[i]);
-		relay_walk_head(&s->index, hash[i]);
-		name[i] = relay_names_hash(s->names, users[i]);
-		relay_walk_head(names, name[i]);
+		if (ids[i] != 0) {
+			fetch_known(s, ids[i]);
+			continue;
+		}
+		names[fresh] = relay_names_hash(s->names, users[i]);
+		relay_walk_head(relay_names_index(s->names), names[fresh++]);
 	}
-	for (size_t i = 0; i < n; i++) {
-		relay_walk_first(&slot_walk, &s->index, hash[i]);
-		relay_walk_first(&name_walk, names, name[i]);
-	}
-	for (int step = 0; step < CHAIN_STEPS; step++) {
-		relay_walk_next(&slot_walk, &s->index);
-		relay_walk_next(&name_walk, names);
-	}
+	fetch_new(s, names, fresh);
 	for (size_t i = 0; i < n; i++)
-		fetch_ring(s, name[i]);
+		if (ids[i] != 0)
+			fetch_below(s, ids[i]);
 }
 
 void
