@@ -14,10 +14,19 @@
 
 /* What follows "imap-login: "; of 2.4 with "Logged in", before with "Login".
  * Dovecot writes a name of 80 bytes at most and no control characters. */
-#define DOVECOT                                                                \
-	"{=Login|Logged in}: user=<{user}>{?, method={word}?}, rip={client}, " \
-	"lip={address}{?, mpid={number}?}{?, TLS?}{?, secured?}"               \
-	"{?, session=<{word}>?}"
+#define DOVECOT_CLIENT                                                         \
+	"user=<{user}>{?, method={word}?}, rip={client}, lip={address}"        \
+	"{?, mpid={number}?}{?, TLS?}{?, secured?}{?, session=<{word}>?}"
+#define DOVECOT "{=Login|Logged in}: " DOVECOT_CLIENT
+
+/*
+ * As a proxy, when the server behind has let the user in.  Of a login that it
+ * refused the line goes on with "Login failed" there; a name with that text in
+ * it would have to make the rest of that line end as this one does.
+ */
+#define DOVECOT_PROXY                                                          \
+	"proxy({text},{address}): Started proxying to <{host}> "               \
+	"({number}.{number} secs): " DOVECOT_CLIENT
 
 /* It cuts the name at 80 bytes, and the host too. */
 #define UW "{syslog}{=Login |Authenticated |Auth |APOP }user={user}"
@@ -28,9 +37,13 @@ const struct pattern_def pattern_table[] = {
 	{ "dovecot", { "dovecot" },
 	    { { PATTERN_LOGIN,
 		  "{syslog}{=imap|pop3|managesieve}-login: " DOVECOT },
+		{ PATTERN_LOGIN,
+		    "{syslog}{=imap|pop3|managesieve}-login: " DOVECOT_PROXY },
 		/* A log file of its own. */
 		{ PATTERN_LOGIN, "{stamp} {=imap|pop3|managesieve}-login: "
-				 "Info: " DOVECOT } } },
+				 "Info: " DOVECOT },
+		{ PATTERN_LOGIN, "{stamp} {=imap|pop3|managesieve}-login: "
+				 "Info: " DOVECOT_PROXY } } },
 	/*
 	 * Its logger cuts what is longer than 511 bytes and writes the rest
 	 * as a line of its own, so that a long user name, in a login that
@@ -41,7 +54,8 @@ const struct pattern_def pattern_table[] = {
 	 */
 	{ "courier", { "imapd", "imapd-ssl", "pop3d", "pop3d-ssl" },
 	    { { PATTERN_LOGIN, "{syslog}LOGIN, user={user}, ip=[{client}]"
-			       "{?, port=[{number}]?}, protocol={word}" },
+			       "{?, port=[{number}]?}, protocol={word}"
+			       "{?, starttls={number}?}" },
 		{ PATTERN_LOGIN,
 		    "{syslog}{=LOGOUT|DISCONNECTED|TIMEOUT}, user={user}, "
 		    "ip=[{client}]{?, port=[{number}]?}, top={number}, "

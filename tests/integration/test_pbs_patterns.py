@@ -18,7 +18,7 @@ from pair import Pbs, program
 from relaydb import RelayDb
 from test_guides import GUIDES, blocks
 
-SERVER = "127.0.0.11"
+SERVER, BEHIND = "127.0.0.11", "127.0.0.12"
 EVIL = "198.51.100.66"
 FORGED = ("imap-login: Info: Login: user=<bob>, method=PLAIN, rip=" + EVIL
           + ", lip=127.0.0.1, mpid=1, session=<x>")
@@ -26,29 +26,28 @@ FORGED = ("imap-login: Info: Login: user=<bob>, method=PLAIN, rip=" + EVIL
 HOSTILE = ["x>, method=PLAIN, rip=" + EVIL + ", lip=" + EVIL + ", mpid=1",
            "x>, rip=" + EVIL, "rip=" + EVIL + ", lip=" + EVIL, "a<b>c"]
 
+STARTED = ("x,127.0.0.12:143): started proxying to <h> (0.1 secs): "
+           "user=<bob>, method=plain, rip=" + EVIL + ", lip=127.0.0.1")
+PROXIED = [*HOSTILE, STARTED, STARTED + ", session=<x",
+           STARTED + ", session=<x>", STARTED.replace("started", "Started"),
+           STARTED.partition(">,")[0], STARTED.partition("bob")[0]]
 
-class Guide(TestCase):
+
+class DovecotTestCase(TestCase):
+    """Of one Dovecot, and what it logs."""
+
     def setUp(self):
         super().setUp()
         self.imap, self.pop3 = free_port(SERVER), free_port(SERVER)
+
+    def start_dovecot(self, users, **kwargs):
         server = self.dir / "dovecot"
         server.mkdir(mode=0o755)
         self.log = server / "log"
         self.log.touch()
         self.log.chmod(0o644)
-        users = {name: ("secret", {}) for name in ["bob", "a b", *HOSTILE]}
         self.start(Dovecot(server, "one", SERVER, self.imap, self.pop3,
-                           users))
-
-    def options(self):
-        """The guide's configuration, with this test's paths."""
-        text = (GUIDES / "other-servers.md").read_text()
-        config = dict(blocks(text))["/etc/perdition/perdition-pbs.conf"]
-        found = dict(re.findall(r"^([a-z_]+) (.+)$", config, re.M))
-        self.assertEqual(found.pop("log_file"), "/var/log/mail.log")
-        self.assertTrue(found.pop("db_file"))
-        self.assertEqual(found["pattern"], "dovecot")
-        return found
+                           users, **kwargs))
 
     def login(self, source, user, password="secret"):
         """Both protocols, and SASL; true when all let it in."""
@@ -67,10 +66,42 @@ class Guide(TestCase):
                 replies.append(client.readline().startswith(b"+OK"))
         return replies == [True, True]
 
+    def refused(self, source, names):
+        """At once: Dovecot takes its time to refuse."""
+        with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+            answers = list(pool.map(
+                lambda name: self.login(source, name, "wrong"), names))
+        self.assertEqual(answers, [False] * len(names))
+
+    def entries(self):
+        """The addresses in the database, without the networks."""
+        return {k for k in self.db.all() if ":" not in k and "/" not in k}
+
+    @staticmethod
+    def stamped(text):
+        return time.strftime("%b %d %H:%M:%S ") + text
+
+
+class Guide(DovecotTestCase):
+    def setUp(self):
+        super().setUp()
+        self.start_dovecot({name: ("secret", {})
+                            for name in ["bob", "a b", *HOSTILE]})
+
+    def options(self):
+        """The guide's configuration, with this test's paths."""
+        text = (GUIDES / "other-servers.md").read_text()
+        config = dict(blocks(text))["/etc/perdition/perdition-pbs.conf"]
+        found = dict(re.findall(r"^([a-z_]+) (.+)$", config, re.M))
+        self.assertEqual(found.pop("log_file"), "/var/log/mail.log")
+        self.assertTrue(found.pop("db_file"))
+        self.assertEqual(found["pattern"], "dovecot")
+        return found
+
     def test_dovecot(self):
         pbs = Pbs(self, "log", self.options(), log_file=self.log)
         self.start(pbs)
-        db = RelayDb(pbs.db)
+        self.db = db = RelayDb(pbs.db)
         good, odd, failing, hostile = CLIENTS4[:4]
         self.assertTrue(self.login(good, "bob"))
         wait_for("its entry", lambda: db.get(good))
@@ -79,26 +110,14 @@ class Guide(TestCase):
         wrong = ["bob", "nobody", FORGED, "x\n" + self.stamped(FORGED),
                  "x\r\n" + self.stamped(FORGED) + "\r\n", "x" * 600,
                  "y" * 480 + FORGED, *HOSTILE]
-        # At once: Dovecot takes its time to refuse.
-        with concurrent.futures.ThreadPoolExecutor(len(wrong)) as pool:
-            refused = list(pool.map(
-                lambda name: self.login(failing, name, "wrong"), wrong))
-            list(pool.map(lambda name: self.login(hostile, name), HOSTILE))
-        self.assertEqual(refused, [False] * len(wrong))
+        self.refused(failing, wrong)
+        for name in HOSTILE:
+            self.login(hostile, name)
         # All lines before this one have been dealt with.
         last = CLIENTS4[5]
         self.assertTrue(self.login(last, "bob"))
         wait_for("the last", lambda: db.get(last))
-        entries = set(db.all())
-        self.assertNotIn(EVIL, entries)
-        self.assertNotIn(failing, entries)
-        self.assertLessEqual(
-            {k for k in entries if ":" not in k and "/" not in k},
-            {good, odd, hostile, last})
-
-    @staticmethod
-    def stamped(text):
-        return time.strftime("%b %d %H:%M:%S ") + text
+        self.assertLessEqual(self.entries(), {good, odd, hostile, last})
 
     def test_test_pattern(self):
         """What the tool says of the same lines, and of them in syslog's
@@ -136,3 +155,38 @@ class Guide(TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn('pattern=mypopd address=203.0.113.71 user="anna"',
                       done.stdout)
+
+
+class Proxy(DovecotTestCase):
+    """Dovecot in front of another: it lets everybody try, and the one behind
+    decides."""
+
+    def test_proxy(self):
+        self.start(Dovecot(
+            self.subdir("behind"), "two", BEHIND, 143, 110,
+            {name: ("secret", {}) for name in ["bob", "a b", *PROXIED]}))
+        self.start_dovecot({}, extra="""
+            passdb {
+              driver = static
+              args = proxy=y host=%s nopassword=y
+            }""" % BEHIND)
+        pbs = self.start(Pbs(self, "log", {"pattern": "dovecot"},
+                             log_file=self.log))
+        self.db = RelayDb(pbs.db)
+        good, odd, failing, hostile, last = CLIENTS4[:5]
+        for addr, name in ((good, "bob"), (odd, "a b")):
+            self.assertTrue(self.login(addr, name))
+            wait_for(f"{addr}", lambda a=addr: self.db.get(a))
+        self.refused(failing, ["bob", "nobody", FORGED,
+                               "x\n" + self.stamped(FORGED),
+                               "x\r\n" + self.stamped(FORGED) + "\r\n",
+                               "y" * 480 + FORGED, *PROXIED])
+        for name in PROXIED:
+            self.login(hostile, name)
+        self.assertTrue(self.login(last, "bob"))
+        wait_for("the last", lambda: self.db.get(last))
+        self.assertLessEqual(self.entries(), {good, odd, hostile, last})
+        self.assertIn("Login failed", self.log.read_text())
+
+
+del DovecotTestCase

@@ -64,11 +64,24 @@ static const struct {
 	    ">, method=XOAUTH2, rip=192.0.2.7, lip=198.51.100.1, TLS, "
 	    "session=<E8uwQBNG4pTBiMOk>",
 	    "192.0.2.7" },
+	{ "dovecot",
+	    HEAD "dovecot: imap-login: proxy(bob,198.51.100.1:143): Started "
+		 "proxying to <imap.example.org> (0.007 secs): user=<",
+	    ">, method=PLAIN, rip=192.0.2.7, lip=198.51.100.1, TLS, "
+	    "session=<vsBcXCZhzdd/AAAV>",
+	    "192.0.2.7" },
+	{ "dovecot",
+	    "Nov 22 16:04:05 pop3-login: Info: proxy(bob,[2001:db8::1]:110): "
+	    "Started proxying to <2001:db8::1> (12.345 secs): user=<",
+	    ">, rip=2001:db8::7, lip=198.51.100.1", "2001:db8::7" },
 	{ "courier", HEAD "imapd: LOGIN, user=",
 	    ", ip=[::ffff:192.0.2.7], port=[51234], protocol=IMAP",
 	    "192.0.2.7" },
 	{ "courier", HEAD "imapd-ssl: LOGIN, user=",
 	    ", ip=[2001:db8::7], protocol=IMAP", "2001:db8::7" },
+	{ "courier", HEAD "imapd-ssl: LOGIN, user=",
+	    ", ip=[2001:db8::7], port=[45792], protocol=IMAP, starttls=1",
+	    "2001:db8::7" },
 	{ "courier", HEAD "pop3d: LOGOUT, user=",
 	    ", ip=[::ffff:192.0.2.7], port=[51234], top=0, retr=0, rcvd=6, "
 	    "sent=30, time=0",
@@ -273,6 +286,75 @@ START_TEST(hostile_name)
 		    slice_make(login.user, login.user_len), names[_i]));
 		ck_assert_ptr_null(memchr(login.user, '\n', login.user_len));
 	}
+}
+END_TEST
+
+/* --- Dovecot as a proxy, which writes the name twice --------------------- */
+
+#define BEHIND "198.51.100.1:143): Started proxying to <h> (0.1 secs): user=<"
+#define REST ">, method=PLAIN, rip=" EVIL ", lip=" EVIL ", session=<a>"
+
+static const struct slice proxied[] = {
+	SLICE("x," BEHIND "bob" REST),
+	SLICE("x," BEHIND "bob>, method=PLAIN, rip=" EVIL ", lip=" EVIL
+	      ", session=<a"),
+	SLICE("x," BEHIND "y"),
+	SLICE("x," BEHIND),
+	SLICE("x,198.51.100.1:143): Started proxying to <h"),
+	SLICE("x,198.51.100.1:143): Started proxying to <h> (0.1 secs): "),
+	SLICE("x): Started proxying to <h> (0.1 secs): user=<bob" REST),
+	SLICE("bob>, method=PLAIN, rip=" EVIL ", lip=" EVIL),
+	SLICE("x\n" HEAD "dovecot: imap-login: proxy(x," BEHIND "bob" REST),
+};
+
+/* What Dovecot writes of name, when what has happened. */
+static int
+match_proxied(const char *what, struct slice name, struct logmatch_login *login)
+{
+	struct logmatch *m = of("dovecot");
+	char line[4096];
+	int ret, n = snprintf(line, sizeof(line),
+		     HEAD "dovecot: imap-login: proxy(%.*s,198.51.100.1:143): "
+			  "%s: user=<%.*s>, method=PLAIN, rip=192.0.2.7, "
+			  "lip=198.51.100.2, session=<b>",
+		     (int)name.n, name.p, what, (int)name.n, name.p);
+
+	ck_assert_int_lt(n, (int)sizeof(line));
+	ret = logmatch_line(m, slice_make(line, (size_t)n), NOW, login);
+	logmatch_destroy(&m);
+	return ret;
+}
+
+static void
+check_proxied(struct slice name)
+{
+	static struct logmatch_login login;
+	char text[ADDR_TEXT_MAX];
+
+	ck_assert_int_ne(
+	    match_proxied("Login failed: [AUTH] No.", name, &login), 1);
+	ck_assert_int_ne(
+	    match_proxied("Disconnected by client", name, &login), 1);
+	if (match_proxied(
+		"Started proxying to <mx1> (0.007 secs)", name, &login) != 1)
+		return;
+	addr_write_ip(&login.client, text);
+	ck_assert_str_eq(text, "192.0.2.7");
+	ck_assert(slice_eq(slice_make(login.user, login.user_len), name));
+}
+
+START_TEST(hostile_proxied)
+{
+	static struct logmatch_login login;
+
+	ck_assert_int_eq(match_proxied("Started proxying to <mx1> (0.007 secs)",
+			     SLICE("bob"), &login),
+	    1);
+	for (size_t i = 0; i < sizeof(proxied) / sizeof(proxied[0]); i++)
+		check_proxied(proxied[i]);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (memchr(names[i].p, '\0', names[i].n) == NULL)
+			check_proxied(names[i]);
 }
 END_TEST
 
@@ -787,6 +869,7 @@ main(void)
 	tcase_add_loop_test(t, whole, 0, logins_n);
 	tcase_add_loop_test(
 	    t, hostile_name, 0, (int)(sizeof(names) / sizeof(names[0])));
+	tcase_add_test(t, hostile_proxied);
 	tcase_add_loop_test(t, long_name, 0, logins_n);
 	tcase_add_loop_test(
 	    t, other_line, 0, (int)(sizeof(others) / sizeof(others[0])));
