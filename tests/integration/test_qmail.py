@@ -15,7 +15,7 @@ from harness import free_port, wait_for
 from lineclient import relays
 from machine import Machine
 from pairtest import FRONT, PairTestCase
-from qmail import GLUE, Qmail
+from qmail import GLUE, Courier, Qmail
 from relayload import record
 
 # For whoever has a shell between setenv and the SMTP server: what it finds.
@@ -130,15 +130,19 @@ class Daemon(PairTestCase):
             "lookup_socket": self.lookup, **values}))
         return self.pbs
 
+    def make_note(self):
+        note = self.dir / "note"
+        note.write_text(NOTE)
+        note.chmod(0o755)
+        return note
+
     def start_qmail(self, db, smtpd=(), host=FRONT, **kwargs):
-        self.note = self.dir / "note"
-        self.note.write_text(NOTE)
-        self.note.chmod(0o755)
         self.port = free_port(*{FRONT, host})
         self.env.update(kwargs.pop("env", {}))
         return self.start(Qmail(
             self.dir / "qmail", pair.program("perdition-pbs"), db, self.port,
-            self.env, lookup=self.lookup, smtpd=(*smtpd, self.note), **kwargs))
+            self.env, lookup=self.lookup, smtpd=(*smtpd, self.make_note()),
+            **kwargs))
 
     def ask(self, addr, host=FRONT):
         """RCPT's code, and what the SMTP server had in its environment."""
@@ -231,6 +235,26 @@ class Daemon(PairTestCase):
         self.assertEqual(self.ask(known, "::1"), ("250", "", "bob"))
         self.assertEqual(self.ask(stranger, "::1")[0], "550")
         self.assertEqual(self.ask(CLIENTS4[0]), ("250", "", "eve"))
+
+    def test_courier(self):
+        """couriertcpd calls an IPv4 client ::ffff:a.b.c.d."""
+        machine = self.start(Machine(self.dir / "machine", "courier"))
+        self.start_pbs()
+        self.port = free_port(FRONT, "::1")
+        self.start(Courier(
+            self.dir / "courier", machine, pair.program("perdition-pbs"),
+            self.pbs.db, self.port, self.env, self.lookup,
+            [self.make_note()]))
+        four, six, stranger = CLIENTS4[0], CLIENTS6[0], CLIENTS4[1]
+        for addr, host in ((four, FRONT), (six, "::1")):
+            self.assertEqual(self.ask(addr, host), ("550", "unset", "unset"))
+            self.log_in(addr)
+            self.assertEqual(self.ask(addr, host), ("250", "", "bob"))
+        self.assertEqual(self.ask(stranger), ("550", "unset", "unset"))
+        self.assertIn(f"::ffff:{stranger} ",
+                      (self.dir / "found").read_text())
+        self.assertEqual(self.pbs.stop(), 0)
+        self.assertEqual(self.ask(four), ("250", "", "unset"))
 
     def test_daemon_that_answers_otherwise(self):
         """The file decides when there is no answer, which is so in a second

@@ -21,6 +21,7 @@ ACCOUNTS = {
     "postfix": (("postfix", True), ("postdrop", False)),
     "exim": (("Debian-exim", True),),
     "sendmail": (("smmta", True), ("smmsp", True)),
+    "courier": (),
     "ucspi-tcp-ipv6": (("qmaild", True),),
 }
 FIRST_ID = 900

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A qmail-style SMTP server from Debian's ucspi-tcp and mailfront, run by the
-script that mta-glue/qmail installs."""
+script that mta-glue/qmail installs; or by Courier's couriertcpd."""
 
 import pathlib
 
@@ -20,10 +20,6 @@ class Qmail(Daemon):
     def __init__(self, folder, pbs, db, port, env=None, prefix=(),
                  run=GLUE / "run", listen="127.0.0.1", lookup="", smtpd=()):
         self.dir = pathlib.Path(folder)
-        control = self.dir / "qmail" / "control"
-        control.mkdir(parents=True)
-        (control / "me").write_text("mx.test\n")
-        (control / "rcpthosts").write_text("mx.test\n")
         self.port = port
         # "echo" takes the message and throws it away, so that there is no
         # need for qmail-queue.
@@ -35,9 +31,42 @@ class Qmail(Daemon):
                 "LISTEN": listen, "PORT": str(port),
                 "SMTPD": " ".join([*map(str, smtpd), SMTPD]),
                 "SMTP_USER": "", "LOCAL_NAME": "mx.test",
-                "QMAILHOME": str(self.dir / "qmail"),
-                "SMTPGREETING": "mx.test", **(env or {})}, prefix=prefix)
+                **mailfront_env(self.dir / "qmail"), **(env or {})},
+            prefix=prefix)
 
     def _answers(self):
-        with Smtp("127.0.0.1", self.port, timeout=2) as smtp:
-            return smtp.quit().startswith(b"221")
+        return answers(self.port)
+
+
+class Courier(Daemon):
+    """The same on a Machine under couriertcpd, which listens for IPv6 and IPv4
+    alike."""
+
+    def __init__(self, folder, machine, pbs, db, port, env, lookup, smtpd=()):
+        self.dir = pathlib.Path(folder)
+        self.port = port
+        super().__init__(
+            "couriertcpd", ["couriertcpd", "-nodnslookup", "-noidentlookup",
+                            port, f"{pbs}-setenv", "--lookup_socket", lookup,
+                            "--db_file", db, "--", *smtpd, *SMTPD.split()],
+            machine.dir / "couriertcpd.output", ready=self._answers,
+            env={**mailfront_env(self.dir / "qmail"), **env},
+            prefix=machine.enter)
+
+    def _answers(self):
+        return answers(self.port)
+
+
+def mailfront_env(home):
+    """Its environment, with qmail's files in the directory home, which is
+    made."""
+    control = home / "control"
+    control.mkdir(parents=True)
+    (control / "me").write_text("mx.test\n")
+    (control / "rcpthosts").write_text("mx.test\n")
+    return {"QMAILHOME": str(home), "SMTPGREETING": "mx.test"}
+
+
+def answers(port):
+    with Smtp("127.0.0.1", port, timeout=2) as smtp:
+        return smtp.quit().startswith(b"221")

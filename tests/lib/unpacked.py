@@ -15,6 +15,8 @@ PACKAGES = {
     "sendmail": ("sendmail-bin", "sendmail-base", "sendmail-cf"),
     "postfix": ("postfix", "postfix-lmdb", "postfix-cdb"),
     "exim": ("exim4-daemon-light", "exim4-base", "exim4-config"),
+    # couriertcpd
+    "courier": ("courier-base",),
     # tcpserver; excludes ucspi-tcp.
     "ucspi-tcp-ipv6": ("ucspi-tcp-ipv6",),
 }
