@@ -109,10 +109,9 @@ note(struct relay *r, const struct relay_entry *e, struct slice user)
 	journal_touch(r->journal, e, user);
 }
 
-/* place: of e's key. */
-static int
-touch_at(struct relay *r, struct relay_place place, const struct relay_entry *e,
-    struct slice user, int64_t now)
+int
+relay_touch_at(struct relay *r, struct relay_place place,
+    const struct relay_entry *e, struct slice user, int64_t now)
 {
 	const struct relay_entry *had = relay_store_get(r->store, place);
 	bool urgent = had == NULL || had->expires - now <= SOON;
@@ -133,7 +132,8 @@ int
 relay_touch(struct relay *r, const struct relay_entry *e, struct slice user,
     int64_t now)
 {
-	return touch_at(r, relay_store_place(r->store, &e->key), e, user, now);
+	return relay_touch_at(
+	    r, relay_store_place(r->store, &e->key), e, user, now);
 }
 
 /* All keys alike, so the first, the address itself, tells; place: where that
@@ -146,7 +146,7 @@ touch_all(struct relay *r, const struct relay_key *keys, size_t n,
 
 	for (size_t i = 0; i < n; i++) {
 		struct relay_entry e = { .key = keys[i], .expires = expires };
-		int ret = i == 0 ? touch_at(r, place, &e, user, now)
+		int ret = i == 0 ? relay_touch_at(r, place, &e, user, now)
 				 : relay_touch(r, &e, user, now);
 
 		if (ret == -1)

@@ -15,6 +15,9 @@
 /* As relay_store_touch(); makes room first. */
 int relay_touch(struct relay *, const struct relay_entry *e, struct slice user,
     int64_t now);
+/* place: of e's key. */
+int relay_touch_at(struct relay *, struct relay_place place,
+    const struct relay_entry *e, struct slice user, int64_t now);
 void relay_drop(struct relay *, const struct relay_key *k);
 void relay_all_changed(struct relay *);
 size_t relay_clear(struct relay *); /* as relay_purge() */

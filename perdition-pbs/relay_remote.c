@@ -16,7 +16,8 @@ static enum relay_verdict
 open_key(struct relay *r, const struct relay_entry *e, struct slice user,
     int64_t now)
 {
-	const struct relay_entry *had = relay_store_find(r->store, &e->key);
+	struct relay_place place = relay_store_place(r->store, &e->key);
+	const struct relay_entry *had = relay_store_get(r->store, place);
 	int ret;
 
 	/* Else hosts would prolong each other's entries for ever, a second a
@@ -27,7 +28,7 @@ open_key(struct relay *r, const struct relay_entry *e, struct slice user,
 			relay_store_mark(r->store, &e->key, e->mark);
 		return RELAY_KEPT;
 	}
-	ret = relay_touch(r, e, user, now);
+	ret = relay_touch_at(r, place, e, user, now);
 	return ret == -1             ? RELAY_NOMEM
 	       : ret == RELAY_NEW    ? RELAY_OPENED
 	       : ret == RELAY_LONGER ? RELAY_EXTENDED
