@@ -408,8 +408,8 @@ static const struct option_def defs[] = {
 	    .arg = "NUMBER",
 	    .group = G_SHARE,
 	    .help = "At most about so many entries in that stream (XADD "
-		    "MAXLEN ~). What is older than timeout is removed "
-		    "anyway." },
+		    "MAXLEN ~); the same on all hosts. What is older than "
+		    "timeout is removed anyway." },
 	{ .name = "redis_tls",
 	    .type = &option_bool,
 	    .offset = FIELD(redis_tls),

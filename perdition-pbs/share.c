@@ -32,6 +32,8 @@ struct share {
 	int64_t wall, mono; /* ms, as of refresh() */
 	bool up;
 	unsigned int mark; /* of entries that the others know */
+	bool missed;       /* the others are to tell all once more */
+	bool asked;        /* and it is on its way to them */
 
 	struct fresh *ring;
 	uint32_t head, tail;
@@ -221,13 +223,22 @@ void
 share_down(struct share *s)
 {
 	s->up = false;
+	s->asked = false;
 	s->looking = false;
 	s->head = s->tail;
 }
 
 void
+share_missed(struct share *s)
+{
+	s->missed = true;
+	s->asked = false;
+}
+
+void
 share_again(struct share *s)
 {
+	s->asked = false;
 	s->head = s->tail;
 	if (s->up)
 		look(s);
@@ -376,6 +387,21 @@ look_step(struct share *s, struct share_change *c)
 	return false;
 }
 
+static bool
+has_to_ask(const struct share *s)
+{
+	return s->missed && !s->asked;
+}
+
+/* First of all: what is told behind it need not be told once more. */
+static bool
+ask(struct share *s, struct share_change *c)
+{
+	c->kind = SHARE_TELL_ALL;
+	s->asked = true;
+	return true;
+}
+
 size_t
 share_write(struct share *s, char out[SHARE_MESSAGE_MAX])
 {
@@ -389,7 +415,9 @@ share_write(struct share *s, char out[SHARE_MESSAGE_MAX])
 		bool found;
 		long len;
 
-		if (s->head != s->tail)
+		if (has_to_ask(s))
+			found = ask(s, &c);
+		else if (s->head != s->tail)
 			found = fresh_change(s, &s->ring[s->head++ % RING], &c);
 		else if (s->looking && looked++ < LOOK_PER_CALL)
 			found = look_step(s, &c);
@@ -406,7 +434,7 @@ share_write(struct share *s, char out[SHARE_MESSAGE_MAX])
 bool
 share_busy(const struct share *s)
 {
-	return s->up && (s->looking || s->head != s->tail);
+	return s->up && (s->looking || s->head != s->tail || has_to_ask(s));
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -515,6 +543,20 @@ read_shut_all(struct share *s, const struct share_change *c,
 		log_shut("relay-purge", NULL, m);
 }
 
+/* Who asks has read what stands before this in the log as far as it is still
+ * there, and reads all that comes behind: so only that counts as told. */
+static void
+read_tell_all(struct share *s, const struct share_message *m)
+{
+	if (m->own) {
+		s->missed = false; /* as is known to the others now */
+		return;
+	}
+	share_forgotten(s);
+	if (s->up)
+		look(s);
+}
+
 static void
 read_change(struct share *s, const struct share_change *c,
     const struct share_message *m)
@@ -529,7 +571,16 @@ read_change(struct share *s, const struct share_change *c,
 	case SHARE_SHUT_ALL:
 		read_shut_all(s, c, m);
 		break;
+	case SHARE_TELL_ALL:
+		read_tell_all(s, m);
+		break;
 	}
+}
+
+static bool
+has_key(const struct share_change *c)
+{
+	return c->kind == SHARE_OPEN || c->kind == SHARE_SHUT;
 }
 
 /* Some changes at once, whose entries then come from memory together: most of
@@ -549,14 +600,14 @@ read_some(struct share *s, struct slice *text)
 		if (ret == -1)
 			continue; /* of a later version, or a stranger's */
 		n++;
-		if (c->kind == SHARE_SHUT_ALL)
-			break; /* has no key */
+		if (!has_key(c))
+			break;
 		keys[n - 1] = c->key;
 		users[n - 1] = c->kind == SHARE_OPEN
 				   ? slice_make(c->user, c->user_n)
 				   : SLICE("");
 	}
-	if (n > 0 && s->read[n - 1].kind != SHARE_SHUT_ALL)
+	if (n > 0 && has_key(&s->read[n - 1]))
 		relay_store_fetch(s->relay->store, keys, users, n);
 	return n;
 }

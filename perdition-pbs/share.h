@@ -61,6 +61,13 @@ void share_down(struct share *);
  */
 void share_forgotten(struct share *);
 
+/*
+ * Some of what was told was cut from the log before this host has read it,
+ * whereas the log as it is has been read: the others are asked to tell all
+ * that they know once more.
+ */
+void share_missed(struct share *);
+
 /* A message was refused, with others maybe: look for all that is not known. */
 void share_again(struct share *);
 

@@ -64,13 +64,23 @@ on_last(void *arg, const redisReply *r)
 	struct share_redis *s = arg;
 	struct share_id id;
 
-	if (share_redis_refused(s, r))
+	if (!share_redis_refused(s, r))
+		s->last_there = share_answer_first(r, &id) == 1;
+}
+
+static void
+on_kept(void *arg, const redisReply *r)
+{
+	struct share_redis *s = arg;
+	struct share_id id;
+
+	if (share_redis_refused(s, r) || share_answer_first(r, &id) == 1)
 		return;
-	s->last_there = share_answer_first(r, &id) == 1;
-	/* While we read; else the greeting goes on. */
-	if (!s->last_there && s->reader != NULL)
-		share_redis_give_up(s, &s->at,
-		    SLICE("what was shared is gone from there: starting over"));
+	/* The next greeting looks in vain for an entry before all others, even
+	 * if the last that was read is there. */
+	s->last = (struct share_id){ 0, 0 };
+	share_redis_give_up(s, &s->at,
+	    SLICE("what was shared is gone from there: starting over"));
 }
 
 static void
@@ -101,15 +111,28 @@ ask_time(struct share_redis *s)
 	share_redis_send(s, &s->writer, on_time, WORDS(SLICE("TIME")));
 }
 
+/* Whether the entry id is there. */
 static void
-ask_last(struct share_redis *s)
+ask_for(struct share_redis *s, const struct share_id *id, share_reply *fn)
 {
-	char id[SHARE_ID_MAX];
+	char text[SHARE_ID_MAX];
 
-	share_id_write(&s->last, id);
-	share_redis_send(s, &s->writer, on_last,
-	    WORDS(SLICE("XRANGE"), slice_str(s->key), slice_str(id),
-		slice_str(id), SLICE("COUNT"), SLICE("1")));
+	share_id_write(id, text);
+	share_redis_send(s, &s->writer, fn,
+	    WORDS(SLICE("XRANGE"), slice_str(s->key), slice_str(text),
+		slice_str(text), SLICE("COUNT"), SLICE("1")));
+}
+
+void
+share_redis_check_kept(struct share_redis *s)
+{
+	int64_t oldest = share_redis_now(s) - s->timeout_ms;
+
+	if (s->has_kept && (int64_t)s->kept.ms > oldest + POLL_MS)
+		ask_for(s, &s->kept, on_kept);
+	s->has_kept = s->has_last;
+	s->kept = s->last;
+	s->kept_n = 0;
 }
 
 static void
@@ -124,9 +147,12 @@ on_poll(uv_timer_t *t)
 	share_redis_send(s, &s->writer, on_trim,
 	    WORDS(SLICE("XTRIM"), slice_str(s->key), SLICE("MINID"), SLICE("~"),
 		slice_str(text)));
-	/* Unless it has been trimmed for its age, it has to be there. */
-	if (s->has_last && (int64_t)s->last.ms > oldest + POLL_MS)
-		ask_last(s);
+	/* So many came behind what was kept that it may have been cut, and some
+	 * may not have been read yet. */
+	if (s->kept_n >= s->maxlen_n / 2)
+		s->has_kept = false;
+	if (share_is_up(s->share))
+		share_redis_check_kept(s);
 	if (uv_now(s->loop) - s->renewed >= (uint64_t)s->timeout_ms / 4) {
 		s->renewed = uv_now(s->loop);
 		share_renew(s->share);
@@ -143,7 +169,7 @@ greet(struct share_redis *s)
 	share_redis_log_in(s, &s->writer);
 	ask_time(s);
 	if (s->has_last)
-		ask_last(s);
+		ask_for(s, &s->last, on_last);
 	share_redis_send(s, &s->writer, on_newest,
 	    WORDS(SLICE("XREVRANGE"), slice_str(s->key), SLICE("+"), SLICE("-"),
 		SLICE("COUNT"), SLICE("1")));

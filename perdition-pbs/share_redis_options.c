@@ -68,6 +68,7 @@ share_redis_set_up(
 			return err_set(err, EINVAL, "redis_server: %s: %s",
 			    c->redis_server.v[s->servers_n], strerror(errno));
 	snprintf(s->db, sizeof(s->db), "%u", c->redis_db);
+	s->maxlen_n = c->redis_maxlen;
 	snprintf(s->maxlen, sizeof(s->maxlen), "%u", c->redis_maxlen);
 	s->timeout_ms = (int64_t)c->timeout * 1000;
 	s->wait_ms = RETRY_MIN_MS;

@@ -34,6 +34,7 @@ struct share_redis {
 	struct secret password, sentinel_password;
 	struct share_tls *tls;
 	char db[16], maxlen[16];
+	uint64_t maxlen_n;
 	int64_t timeout_ms;
 	char self[96]; /* this process, in the stream */
 
@@ -49,6 +50,12 @@ struct share_redis {
 	bool has_last;
 	struct share_id last; /* read */
 	bool last_there;      /* as the greeting found */
+	bool from_start; /* read from the beginning, and whether that is all
+			  * of it that is alive is not known yet */
+	uint64_t read_n; /* entries since then */
+	bool has_kept;
+	struct share_id kept; /* read some time ago: has to be there */
+	uint64_t kept_n;      /* entries read since then */
 	bool has_newest;
 	struct share_id newest; /* at the greeting */
 	int64_t ahead;          /* Redis' clock less the monotonic one, ms */
@@ -59,6 +66,7 @@ struct share_redis {
 	uint64_t said[SAID_MAX];
 	size_t said_n;
 	bool is_full;
+	bool said_trimmed;
 };
 
 /* Redis' clock, ms. */
@@ -72,6 +80,10 @@ share_redis_now(const struct share_redis *s)
 
 /* Tries the server whose turn it is. */
 void share_redis_on_retry(uv_timer_t *);
+
+/* Asks whether what was kept in mind is still there, as it has to be but for
+ * its age; then keeps what was read last, for the next time. */
+void share_redis_check_kept(struct share_redis *);
 
 /* --- share_redis_options.c: 0, or -1 with err ---------------------------- */
 

@@ -19,6 +19,31 @@
 
 static void on_read(void *arg, const redisReply *r);
 
+/* Of a stream as long as it may be: is all in it that is alive? */
+static void
+on_first(void *arg, const redisReply *r)
+{
+	struct share_redis *s = arg;
+	struct share_id first;
+	int64_t age;
+
+	if (share_redis_refused(s, r) || share_answer_first(r, &first) != 1)
+		return;
+	s->from_start = false;
+	age = share_redis_now(s) - (int64_t)first.ms;
+	if (age >= s->timeout_ms)
+		return;
+	share_missed(s->share);
+	if (!s->said_trimmed)
+		log_event(LOG_WARNING, "redis-trimmed",
+		    LOG_U64("entries", s->read_n),
+		    LOG_I64("seconds", age / 1000),
+		    LOG_STR("consequence",
+			"other hosts tell again what they know: raise "
+			"redis_maxlen"));
+	s->said_trimmed = true;
+}
+
 static void
 up(struct share_redis *s)
 {
@@ -30,6 +55,14 @@ up(struct share_redis *s)
 	s->wait_ms = RETRY_MIN_MS;
 	share_redis_write_place(&s->at, place, sizeof(place));
 	log_event(LOG_NOTICE, "redis-up", LOG_STR("server", place));
+	/* Where we went on from: else the stream may have been cut past what we
+	 * were about to read. */
+	share_redis_check_kept(s);
+	s->from_start = s->from_start && s->read_n >= s->maxlen_n;
+	if (s->from_start)
+		share_redis_send(s, &s->writer, on_first,
+		    WORDS(SLICE("XRANGE"), slice_str(s->key), SLICE("-"),
+			SLICE("+"), SLICE("COUNT"), SLICE("1")));
 }
 
 static void
@@ -56,6 +89,10 @@ take_entry(struct share_redis *s, const redisReply *r, size_t i)
 		return; /* no id, or Redis makes no sense */
 	s->last = e.id;
 	s->has_last = true;
+	if (!s->has_kept && share_is_up(s->share)) {
+		s->has_kept = true;
+		s->kept = e.id;
+	}
 	if (!ours || e.id.ms > INT64_MAX / 2)
 		return;
 	m.text = e.changes;
@@ -87,6 +124,8 @@ on_read(void *arg, const redisReply *r)
 		share_link_push(s->reader);
 	if (s->reader == NULL)
 		return; /* what was asked for is read again */
+	s->read_n += n;
+	s->kept_n += n;
 	for (size_t i = 0; i < n; i++)
 		take_entry(s, r, i);
 	if (!share_is_up(s->share) &&
@@ -95,8 +134,8 @@ on_read(void *arg, const redisReply *r)
 		up(s);
 }
 
-void
-share_redis_read(struct share_redis *s)
+static void
+begin(struct share_redis *s)
 {
 	if (!s->has_last || !s->last_there) {
 		int64_t from = share_redis_now(s) - s->timeout_ms;
@@ -107,7 +146,18 @@ share_redis_read(struct share_redis *s)
 		s->last.ms = from < 0 ? 0 : (uint64_t)from;
 		s->last.seq = 0;
 		s->has_last = false;
+		s->from_start = true;
+		s->read_n = 0;
 	}
+	s->kept_n = 0;
+	s->kept = s->last;
+	s->has_kept = s->has_last;
+}
+
+void
+share_redis_read(struct share_redis *s)
+{
+	begin(s);
 	s->reader = share_redis_dial(s, &s->at, BLOCK_MS + ANSWER_MS);
 	if (s->reader == NULL)
 		return;

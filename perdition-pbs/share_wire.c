@@ -63,12 +63,32 @@ put_user(struct out *o, const struct share_change *c)
 		o->n += (size_t)n;
 }
 
+static long
+end_line(struct out *o)
+{
+	put(o, SLICE("\n"));
+	if (o->full) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (long)o->n;
+}
+
+static long
+write_tell(struct out *o)
+{
+	put(o, SLICE("tell all"));
+	return end_line(o);
+}
+
 long
 share_wire_write(const struct share_change *c, char *out, size_t cap)
 {
 	struct out o = { out, 0, cap, false };
 	char address[RELAY_TEXT_MAX];
 
+	if (c->kind == SHARE_TELL_ALL)
+		return write_tell(&o);
 	put(&o, c->kind == SHARE_OPEN ? SLICE("open ") : SLICE("shut "));
 	if (c->kind == SHARE_SHUT_ALL)
 		put(&o, SLICE("all"));
@@ -79,12 +99,7 @@ share_wire_write(const struct share_change *c, char *out, size_t cap)
 	put_number(&o, c->age_ms);
 	if (c->kind == SHARE_OPEN)
 		put_user(&o, c);
-	put(&o, SLICE("\n"));
-	if (o.full) {
-		errno = ENOSPC;
-		return -1;
-	}
-	return (long)o.n;
+	return end_line(&o);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -176,5 +191,9 @@ share_wire_read(struct slice *text, struct share_change *c)
 		return read_open(slice_skip(line, 5), c);
 	if (slice_starts(line, SLICE("shut ")))
 		return read_shut(slice_skip(line, 5), c);
+	if (slice_eq(line, SLICE("tell all"))) {
+		c->kind = SHARE_TELL_ALL;
+		return 1;
+	}
 	return malformed();
 }

@@ -8,10 +8,12 @@
  *   open 2001:db8:9::/64 1800000 250 ""
  *   shut 203.0.113.77 0
  *   shut all 0
+ *   tell all
  * open ADDRESS LEFT AGE "USER": may relay for LEFT from now; opened AGE ago.
  * The name is written as log.h quotes values.  shut ADDRESS AGE: the
- * administrator shut it, or all, AGE ago.  What is read may come from anyone
- * who can write to where it was kept.  Pure; knows neither rules nor Redis.
+ * administrator shut it, or all, AGE ago.  tell all: a host has missed some of
+ * that, and asks to hear it again.  What is read may come from anyone who can
+ * write to where it was kept.  Pure; knows neither rules nor Redis.
  */
 #ifndef PERDITION_PBS_SHARE_WIRE_H
 #define PERDITION_PBS_SHARE_WIRE_H
@@ -27,14 +29,14 @@
 /* Any line with its newline: a name of 255 bytes, each as \xHH. */
 #define SHARE_LINE_MAX 1280
 
-enum share_kind { SHARE_OPEN, SHARE_SHUT, SHARE_SHUT_ALL };
+enum share_kind { SHARE_OPEN, SHARE_SHUT, SHARE_SHUT_ALL, SHARE_TELL_ALL };
 
 struct share_change {
 	enum share_kind kind;
-	struct relay_key key; /* not of SHARE_SHUT_ALL */
+	struct relay_key key; /* of SHARE_OPEN and SHARE_SHUT */
 	uint64_t left_ms;     /* of SHARE_OPEN */
-	uint64_t age_ms;
-	size_t user_n; /* of SHARE_OPEN */
+	uint64_t age_ms;      /* not of SHARE_TELL_ALL */
+	size_t user_n;        /* of SHARE_OPEN */
 	char user[SHARE_USER_MAX];
 };
 

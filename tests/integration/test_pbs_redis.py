@@ -227,6 +227,56 @@ class Outage(SharedTestCase):
         b.login(two)
         self.everywhere(two)
 
+    def test_emptied_while_others_tell(self):
+        """The loss shows though something new is there at once."""
+        self.start_redis()
+        a, b, _ = self.start_hosts(redis_server=self.redis.address)
+        one, two = self.fresh(), self.fresh()
+        a.login(one)
+        self.everywhere(one)
+        client = self.redis.client()
+        self.addCleanup(client.close)
+        client("FLUSHALL")
+        b.login(two)
+        self.everywhere(two)
+        wait_for("all there again", lambda: one in str(client(
+            "XRANGE", "perdition-pbs:changes", "-", "+")), 60)
+
+    def test_trimmed(self):
+        """What Redis kept no longer is told again to who was not there."""
+        self.start_redis()
+        a, b, c = self.start_hosts(redis_server=self.redis.address,
+                                   redis_maxlen=1000)
+        kept, gone = self.fresh(), self.fresh()
+        a.login(kept)
+        b.login(gone)
+        self.everywhere(kept)
+        self.everywhere(gone)
+        c.stop()
+        b.run("remove", gone)
+        a.wait_gone(gone)
+        late = Host(self, "mx4", redis_server=self.redis.address,
+                    redis_maxlen=1000)
+        many = [f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}"
+                for i in range(70000)]
+        a.login(*many)
+        b.wait_has(many[-1], deadline=60)
+        self.assertNotIn(kept, str(self.redis.call(
+            "XRANGE", "perdition-pbs:changes", "-", "+", "COUNT", 10)))
+        self.start(late)
+        late.wait_has(kept, many[0], many[-1], deadline=60)
+        late.wait_log("event=redis-trimmed")
+        c.start()
+        c.wait_gone(gone, deadline=60)
+        for host in (a, b, late):
+            self.assertFalse(host.has(gone))
+        last = self.fresh()
+        c.login(last)
+        a.wait_has(last)
+        for host in (a, b):
+            self.assertNotIn("redis-trimmed", host.output())
+        self.assertEqual(late.output().count("redis-trimmed"), 1)
+
     def test_host_away(self):
         self.start_redis()
         a, b, c = self.start_hosts(redis_server=self.redis.address)

@@ -45,6 +45,9 @@ static const struct {
 	{ "open 203.0.113.77 1 1 \"a\\\"b\\x0a\"\n", 1 },
 	{ "shut 203.0.113.0/24 12\n", 1 },
 	{ "shut all 0\n", 1 },
+	{ "tell all\n", 1 },
+	{ "tell all 0\n", -1 },
+	{ "tell 203.0.113.77\n", -1 },
 	{ "open 203.0.113.77 3600000 0 \"bob\"", -1 }, /* cut off */
 	{ "open 203.0.113.77 3600000 0 \"bob\" \n", -1 },
 	{ "open 203.0.113.77 3600000 0 bob\n", -1 },
@@ -348,6 +351,15 @@ lose_log(void)
 	}
 }
 
+/* A host that begins anew finds only what comes from now on. */
+static void
+begin_behind_cut(struct host *h)
+{
+	h->read_to = w.log_n;
+	share_missed(h->share);
+	come_back(h);
+}
+
 static void
 login_at(struct host *h, const char *addr, int64_t ago)
 {
@@ -584,6 +596,83 @@ START_TEST(lost)
 }
 END_TEST
 
+/* What was cut from the log before a host has read it is told again, removals
+ * too, though all who were there have heard it. */
+START_TEST(missed)
+{
+	begin();
+	login(&w.hosts[0], "198.51.100.1");
+	login(&w.hosts[1], "198.51.100.2");
+	login(&w.hosts[2], "198.51.100.3");
+	settle();
+	go_away(&w.hosts[2]);
+	passed += 100 * 1000;
+	login(&w.hosts[0], "198.51.100.4");
+	shut(&w.hosts[1], "198.51.100.3");
+	settle();
+	passed += 100 * 1000;
+	begin_behind_cut(&w.hosts[2]);
+	settle();
+	EXPECT("198.51.100.1", TIMEOUT - 200);
+	EXPECT("198.51.100.2", TIMEOUT - 200);
+	EXPECT("198.51.100.3", 0);
+	EXPECT("198.51.100.4", TIMEOUT - 100);
+	/* Once: nobody says anything when it has been read. */
+	share_up(w.hosts[2].share);
+	w.log_n = w.hosts[2].read_to;
+	settle();
+	ck_assert_uint_eq(w.log_n, w.hosts[2].read_to);
+	end();
+}
+END_TEST
+
+/* The only one who knows was away when it was asked for. */
+START_TEST(missed_by_all)
+{
+	begin();
+	login(&w.hosts[0], "198.51.100.1");
+	settle();
+	for (size_t i = 0; i < HOSTS; i++)
+		go_away(&w.hosts[i]);
+	passed += 100 * 1000;
+	for (size_t i = 1; i < HOSTS; i++) {
+		host_end(&w.hosts[i]);
+		host_start(&w.hosts[i], 33);
+		begin_behind_cut(&w.hosts[i]);
+	}
+	settle();
+	ck_assert_int_eq(left(&w.hosts[1], "198.51.100.1"), 0);
+	come_back(&w.hosts[0]);
+	settle();
+	EXPECT("198.51.100.1", TIMEOUT - 100);
+	end();
+}
+END_TEST
+
+/* It is asked for until the question was read back. */
+START_TEST(missed_unheard)
+{
+	char text[SHARE_MESSAGE_MAX];
+	size_t n;
+
+	begin();
+	login(&w.hosts[0], "198.51.100.1");
+	settle();
+	host_end(&w.hosts[2]);
+	host_start(&w.hosts[2], 33);
+	begin_behind_cut(&w.hosts[2]);
+	n = share_write(w.hosts[2].share, text);
+	ck_assert(slice_eq(slice_make(text, n), SLICE("tell all\n")));
+	ck_assert(!share_busy(w.hosts[2].share) ||
+		  share_write(w.hosts[2].share, text) == 0);
+	go_away(&w.hosts[2]);
+	come_back(&w.hosts[2]);
+	settle();
+	EXPECT("198.51.100.1", TIMEOUT);
+	end();
+}
+END_TEST
+
 /* Opened and shut within a second, of which only the second is known. */
 START_TEST(lost_close)
 {
@@ -749,6 +838,9 @@ main(void)
 	tcase_add_test(t, away_purged);
 	tcase_add_test(t, old_line);
 	tcase_add_test(t, lost);
+	tcase_add_test(t, missed);
+	tcase_add_test(t, missed_by_all);
+	tcase_add_test(t, missed_unheard);
 	tcase_add_loop_test(t, lost_close, 0, HOSTS);
 	tcase_add_test(t, lost_often);
 	tcase_add_test(t, not_read_back);
