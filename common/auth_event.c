@@ -274,7 +274,7 @@ auth_event_write_record(const struct auth_event *e, char *out, size_t cap)
 
 /* Each get_ function takes its part off the front of *s, or returns false. */
 
-static inline bool
+static inline __attribute__((always_inline)) bool
 get_slice(struct slice *s, struct slice want)
 {
 	if (!slice_starts(*s, want))

@@ -8,9 +8,7 @@
 #include "common/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -217,17 +215,30 @@ append(struct line *line, struct slice s)
 	return true;
 }
 
+static bool
+is_bare_byte(char c)
+{
+	switch (c) {
+	case '.':
+	case '_':
+	case ':':
+	case '@':
+	case '/':
+	case '+':
+	case '-':
+		return true;
+	default:
+		return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		       (c >= '0' && c <= '9');
+	}
+}
+
 bool
 log_is_bare(struct slice s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
-		    !(c >= '0' && c <= '9') &&
-		    (c == '\0' || strchr("._:@/+-", c) == NULL))
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_bare_byte(s.p[i]))
 			return false;
-	}
 	return s.n != 0;
 }
 
@@ -260,6 +271,15 @@ append_field(struct line *line, const char *key, struct slice value)
 	return false;
 }
 
+static size_t
+put_i64(char out[1 + SLICE_U64_MAX], int64_t v)
+{
+	if (v >= 0)
+		return slice_put_u64(out, (uint64_t)v);
+	out[0] = '-';
+	return 1 + slice_put_u64(out + 1, 0 - (uint64_t)v);
+}
+
 static bool
 append_log_field(struct line *line, const struct log_field *field)
 {
@@ -273,7 +293,7 @@ append_log_field(struct line *line, const struct log_field *field)
 		n = (int)slice_put_u64(text, field->v.u64);
 		break;
 	case LOG_FIELD_I64:
-		n = snprintf(text, sizeof(text), "%" PRId64, field->v.i64);
+		n = (int)put_i64(text, field->v.i64);
 		break;
 	case LOG_FIELD_ADDR:
 		n = (int)(field->v.addr->port == 0

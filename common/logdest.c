@@ -9,6 +9,7 @@
 
 #include "common/logdest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -383,41 +384,92 @@ make_stamp(struct logdest *d, int64_t second)
 	    (int)(labs(east) / 60 % 100), (int)(labs(east) % 60));
 }
 
-/* What stands before the line.  Its length. */
-static size_t
-make_head(struct logdest *d, int level, char head[HEAD_MAX])
+/* The head of a line, while it is made. */
+struct head {
+	size_t n;
+	char text[HEAD_MAX];
+};
+static_assert(sizeof(((struct logdest *)0)->stamp) + sizeof(".000000") +
+		      sizeof(((struct logdest *)0)->zone) + IDENT_MAX +
+		      2 * SLICE_U64_MAX + sizeof("<> []: ") <
+		  HEAD_MAX,
+    "HEAD_MAX does not hold all that is put");
+
+static void
+put(struct head *h, struct slice s)
+{
+	memcpy(h->text + h->n, s.p, s.n);
+	h->n += s.n;
+}
+
+static void
+put_u64(struct head *h, uint64_t v)
+{
+	h->n += slice_put_u64(h->text + h->n, v);
+}
+
+/* ".000042" */
+static void
+put_us(struct head *h, unsigned int us)
+{
+	char text[] = ".000000";
+
+	for (size_t i = sizeof(text) - 2; us > 0 && i > 0; i--, us /= 10)
+		text[i] = (char)('0' + us % 10);
+	put(h, slice_make(text, sizeof(text) - 1));
+}
+
+static void
+put_sender(struct head *h, const struct logdest *d)
+{
+	put(h, SLICE(" "));
+	put(h, slice_str(d->ident));
+	put(h, SLICE("["));
+	put_u64(h, (uint64_t)d->pid);
+	put(h, SLICE("]: "));
+}
+
+/* What stands before the line; by hand, since each login may have a line, and
+ * snprintf(3) shows in profiles. */
+static void
+make_head(struct logdest *d, int level, struct head *h)
 {
 	int64_t us = d->now_us % 1000000;
 	int64_t second = d->now_us / 1000000;
-	int n;
 
 	if (us < 0) { /* before 1970: a host without a clock */
 		us += 1000000;
 		second--;
 	}
 	make_stamp(d, second);
-	if (d->kind == KIND_SYSLOG)
-		n = snprintf(head, HEAD_MAX,
-		    "<%d>%s %s[%d]: ", d->facility | (level & LOG_PRIMASK),
-		    d->stamp, d->ident, d->pid);
-	else
-		n = snprintf(head, HEAD_MAX, "%s.%06d%s %s[%d]: ", d->stamp,
-		    (int)us, d->zone, d->ident, d->pid);
-	return n < 0 || n >= HEAD_MAX ? 0 : (size_t)n;
+	h->n = 0;
+	if (d->kind == KIND_SYSLOG) {
+		put(h, SLICE("<"));
+		put_u64(h, (uint64_t)(d->facility | (level & LOG_PRIMASK)));
+		put(h, SLICE(">"));
+		put(h, slice_str(d->stamp));
+	} else {
+		put(h, slice_str(d->stamp));
+		put_us(h, (unsigned int)us);
+		put(h, slice_str(d->zone));
+	}
+	put_sender(h, d);
 }
 
 /* Queues one line with the ident, pid and time in d.  Whether it fitted. */
 static bool
 queue_line(struct logdest *d, int level, struct slice line)
 {
-	char head[HEAD_MAX];
-	size_t n = make_head(d, level, head);
+	struct head head;
+	size_t n;
 	char *text;
 
+	make_head(d, level, &head);
+	n = head.n;
 	if (line.n > QUEUE_MAX || !queue_room(d, n + line.n + 1))
 		return false;
 	text = d->mem + d->end;
-	memcpy(text, head, n);
+	memcpy(text, head.text, n);
 	if (line.n != 0)
 		memcpy(text + n, line.p, line.n);
 	/* log.c lets none through; here a newline would forge a line. */
@@ -450,7 +502,10 @@ void
 logdest_put(struct logdest *d, int level, const char *ident, int pid,
     int64_t now_us, struct slice line)
 {
-	snprintf(d->ident, sizeof(d->ident), "%.*s", IDENT_MAX, ident);
+	size_t n = strnlen(ident, IDENT_MAX);
+
+	memcpy(d->ident, ident, n);
+	d->ident[n] = '\0';
 	d->pid = pid;
 	d->now_us = now_us;
 	if (d->broken || (d->untold != 0 && !tell_lost(d)) ||

@@ -59,10 +59,11 @@ fail_if(bool wanted, const char *without, const struct err *err, int status)
 static void
 sink(void *arg, int level, struct slice line)
 {
+	struct daemon *d = arg;
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	logdest_put(arg, level, PROGRAM, (int)getpid(),
+	logdest_put(d->dest, level, PROGRAM, (int)d->pid,
 	    (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000, line);
 }
 
@@ -81,7 +82,8 @@ open_log(struct daemon *d)
 	if (d->dest == NULL)
 		return fail(
 		    &err, err.code == EINVAL ? EX_CONFIG : EX_CANTCREAT);
-	log_set_sink(sink, d->dest);
+	d->pid = getpid();
+	log_set_sink(sink, d);
 	daemon_log_level(&d->config);
 	if (d->config.uid != (uid_t)-1 &&
 	    logdest_give(d->dest, d->config.uid) == -1)

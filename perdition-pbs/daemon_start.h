@@ -40,6 +40,7 @@ struct daemon {
 	struct answers *answers;
 	int stream_fd, control_fd; /* until the streams take them; or -1 */
 	struct logdest *dest;
+	pid_t pid; /* ours: getpid(2) for each line shows in profiles */
 
 	uv_timer_t tick, log_retry, journal_retry, journal_slice;
 	uv_prepare_t prepare;

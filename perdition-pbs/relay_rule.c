@@ -150,6 +150,8 @@ relay_rule_keys(const struct relay_rule *r, const struct addr *a, bool all,
 	if (!all && (a->scope != 0 || !relay_rule_allows(r, &out[n])))
 		return 0;
 	n++;
+	if (addr_is_v4(a) ? r->v4_mask == 32 : r->v6_mask == 128)
+		return n;
 	relay_key_make(&out[n], a, r->v4_mask, r->v6_mask);
 	if (relay_key_is_net(&out[n]) &&
 	    (all || (relay_rule_allows(r, &out[n]) &&
