@@ -239,11 +239,25 @@ shrink_journal(struct daemon *d)
 		log_event(LOG_ERR, "journal-error", LOG_STR("error", err.msg));
 }
 
+/* Without room the loop goes on trying; whoever asks by socket need not wait,
+ * and what the file has of earlier is not to let anybody in meanwhile. */
+static int
+make_db(struct relay_db *db)
+{
+	struct err err, shut;
+
+	if (relay_db_rebuild(db, &err) == 0)
+		return 0;
+	if ((err.code == ENOSPC || err.code == EDQUOT || err.code == EFBIG) &&
+	    relay_db_shut(db, &err, &shut) == 0)
+		return 0;
+	return fail(&err, EX_CANTCREAT);
+}
+
 static int
 open_relay(struct daemon *d)
 {
 	const struct pbs_config *c = &d->config;
-	struct err err;
 	bool empty;
 	int status;
 
@@ -262,14 +276,13 @@ open_relay(struct daemon *d)
 		return status;
 	d->relay.on_lost = daemon_on_lost;
 	daemon_apply_rules(d);
-	for (size_t i = 0; i < d->dbs_n; i++)
-		if (!builds_later(d, c->db_names.v[i]) &&
-		    relay_db_rebuild(d->dbs[i], &err) == -1)
-			return fail(&err, EX_CANTCREAT);
+	for (size_t i = 0; status == 0 && i < d->dbs_n; i++)
+		if (!builds_later(d, c->db_names.v[i]))
+			status = make_db(d->dbs[i]);
 	if (d->relay.journal != NULL &&
 	    !journal_is_lean(d->relay.journal, d->relay.store))
 		shrink_journal(d);
-	return 0;
+	return status;
 }
 
 /* --- other hosts --------------------------------------------------------- */

@@ -191,7 +191,8 @@ dbfile_close(struct dbfile **fp)
 static int
 reserve(struct dbfile *f, size_t changes)
 {
-	off_t want = f->st.st_size + (off_t)(changes + 4) * PAGE;
+	off_t want = f->st.st_size + (off_t)(changes + 4) * PAGE +
+		     f->kind->deletion_room;
 	struct rlimit lim;
 
 	if (changes == 0)
@@ -235,6 +236,12 @@ dbfile_lock(struct dbfile *f, size_t changes)
 	return -1;
 }
 
+size_t
+dbfile_deletions(const struct dbfile *f)
+{
+	return f->kind->deletions == 0 ? SIZE_MAX : f->kind->deletions;
+}
+
 void
 dbfile_unlock(struct dbfile *f)
 {
@@ -270,6 +277,16 @@ dbfile_raise_mtime(int fd, int64_t old, int64_t now)
 		to = old; /* no further: the clock will catch up */
 	t[1].tv_sec = (time_t)to;
 	/* Not the owner: a new session sees the change all the same. */
+	if (futimens(fd, t) == -1)
+		errno = 0;
+}
+
+void
+dbfile_outdate(int fd, int64_t now, int turn)
+{
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = 0 } };
+
+	t[1].tv_sec = (time_t)(now + 2 * DBFILE_LEAD_MAX + turn);
 	if (futimens(fd, t) == -1)
 		errno = 0;
 }

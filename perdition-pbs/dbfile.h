@@ -72,6 +72,22 @@ int dbfile_build_finish(struct dbfile_builder **, const struct dbfile_plan *,
     dbfile_next *next, void *arg, struct err *);
 void dbfile_build_cancel(struct dbfile_builder **);
 
+/* --- where there is no room for a new one -------------------------------- */
+
+/*
+ * Keeps an empty file of name's kind beside it, ".NAME.empty", for
+ * dbfile_shut().  0, or -1 with err: but one of earlier may be there.
+ */
+int dbfile_keep_spare(const char *name, uid_t uid, gid_t gid, struct err *);
+
+/*
+ * From now on the file lets nobody in, and readers that have it open look
+ * again; this takes no room.  The spare takes its place; if there is none it is
+ * removed; where the directory allows neither it is emptied, whoever has a
+ * lock on it.  0, also if there is no file, or -1 with err.
+ */
+int dbfile_shut(const char *name, struct err *);
+
 /* --- changing ------------------------------------------------------------ */
 
 struct dbfile;
@@ -88,6 +104,9 @@ void dbfile_close(struct dbfile **);
  * replaced, or changed by another) and has to be built anew.
  */
 int dbfile_lock(struct dbfile *, size_t changes);
+
+/* How many may be taken out under one lock though there is no room. */
+size_t dbfile_deletions(const struct dbfile *);
 
 /* Between lock and commit.  0, or -1 with err set: build the file anew. */
 int dbfile_put(

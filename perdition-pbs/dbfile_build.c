@@ -46,18 +46,12 @@ fail(struct dbfile_builder *b, const char *path, int error)
 	return err_set(b->err, error, "%s: %s", path, strerror(error));
 }
 
-/* ".NAME.new" beside path: one name, so that a killed builder leaves one
- * file at most and the next one takes it over. */
+/* One name, so that a killed builder leaves one file at most and the next one
+ * takes it over. */
 static char *
 tmp_name(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	int dir = slash == NULL ? 0 : (int)(slash + 1 - path);
-	char *tmp;
-
-	if (asprintf(&tmp, "%.*s.%s.new", dir, path, path + dir) == -1)
-		return NULL;
-	return tmp;
+	return dbfile_beside(path, "new");
 }
 
 static int
@@ -112,10 +106,31 @@ set_owner(struct dbfile_builder *b, int fd)
 }
 
 /*
- * Sendmail's open sessions look at the inode they have: the old one's time is
- * raised behind the rename, so that they go by name again, and the new one
- * is later than what they remember.
+ * Sendmail's open sessions look at the inode they have, under their lock.  So
+ * that none is left with the old one by a kill in here, its time goes up first;
+ * and if the lock was not to be had, once more behind the rename, for those
+ * that have looked in between.
  */
+static int
+rename_over(struct dbfile_builder *b, int64_t now)
+{
+	bool locked = b->old_fd != -1 && b->kind->lock != NULL &&
+		      b->kind->lock(b->old_fd, LOCK_EX | LOCK_NB) == 0;
+	int ret;
+
+	if (b->old_fd != -1)
+		dbfile_outdate(b->old_fd, now, 0);
+	ret = rename(b->tmp, b->path);
+	if (ret == -1)
+		fail(b, b->path, errno);
+	else if (b->old_fd != -1)
+		dbfile_outdate(b->old_fd, now, 1);
+	if (locked)
+		b->kind->lock(b->old_fd, LOCK_UN);
+	return ret;
+}
+
+/* The new one is later than the old one, too. */
 static int
 publish(struct dbfile_builder *b)
 {
@@ -129,18 +144,19 @@ publish(struct dbfile_builder *b)
 	/* The name must not lead to an empty file after a power failure. */
 	if (fdatasync(b->tmp_fd) == -1 || fchmod(b->tmp_fd, MODE) == -1)
 		return fail(b, b->tmp, errno);
-	if (rename(b->tmp, b->path) == -1)
-		return fail(b, b->path, errno);
-	if (b->old_fd != -1)
-		dbfile_raise_mtime(b->old_fd, old, now);
-	return 0;
+	return rename_over(b, now);
 }
 
 static int
 rewrite_in_place(struct dbfile_builder *b)
 {
+	int64_t now = time(NULL), old = b->old.st_mtime;
 	int ret;
 
+	/* The clock's, as a writer leaves it that is killed before it sets the
+	 * time: what readers remember may be far ahead of it. */
+	if (b->old.st_mtim.tv_nsec != 0 && old < now + DBFILE_LEAD_COMMON)
+		old = now + DBFILE_LEAD_COMMON;
 	if (b->kind->lock == NULL)
 		return err_set(b->err, EACCES,
 		    "%s: files of type %s need a directory that may be "
@@ -153,7 +169,7 @@ rewrite_in_place(struct dbfile_builder *b)
 	ret = fill(b, b->old_fd, b->path);
 	if (ret == -1)
 		err_prefix(b->err, "torn");
-	dbfile_raise_mtime(b->old_fd, b->old.st_mtime, time(NULL));
+	dbfile_raise_mtime(b->old_fd, old, time(NULL));
 	b->kind->lock(b->old_fd, LOCK_UN);
 	return ret;
 }

@@ -35,6 +35,12 @@
 #define ROOM_BYTES (64u * 1024 * 1024)
 #define ADDRESS_MAX (SIZE_MAX / 4)
 
+/* What is taken out is written elsewhere first: for each record its page, and
+ * above that as many as the tree is high; what the change before has left free
+ * is used again, so that it goes on and on. */
+#define DELETIONS 48u
+#define DELETION_ROOM (DELETIONS * 4u * 4096u)
+
 struct lmdb {
 	MDB_env *env;
 	MDB_txn *txn; /* NULL: none */
@@ -342,6 +348,8 @@ const struct dbfile_kind dbfile_lmdb = {
 	.type = "lmdb",
 	.lock = whole_file,
 	.fill = lmdb_fill,
+	.deletions = DELETIONS,
+	.deletion_room = DELETION_ROOM,
 	.open = lmdb_open,
 	.close = lmdb_close,
 	.begin = lmdb_begin,

@@ -17,6 +17,8 @@
 /* Every change moves the file's time one second on, which under a flood runs
  * ahead of the clock; not further than a day. */
 #define DBFILE_LEAD_MAX (24 * 60 * 60)
+/* As far as it mostly gets: see relay_pace.h. */
+#define DBFILE_LEAD_COMMON (5 * 60)
 
 struct dbfile {
 	const struct dbfile_kind *kind;
@@ -53,6 +55,11 @@ struct dbfile_kind {
 
 	/* --- changing; all NULL where only whole new files will do --------
 	 */
+	/* Where taking out needs room as well: so many records are taken out
+	 * at most where there is none, and so many bytes are kept for that.
+	 * 0: it needs none. */
+	size_t deletions;
+	off_t deletion_room;
 	/* Sets f->handle and f->roomy; f->st is the file as it is. */
 	int (*open)(struct dbfile *, struct err *);
 	void (*close)(struct dbfile *);
@@ -113,5 +120,16 @@ int dbfile_wait(int (*lock)(int fd, int operation), int fd, int operation,
 
 /* old: the time before the change, seconds; needs the owner. */
 void dbfile_raise_mtime(int fd, int64_t old, int64_t now);
+
+/*
+ * What is open on fd is, or is about to be, the file no more: whoever has it
+ * open is to look by name again.  Its time may be the clock's, left there by a
+ * killed writer, while a reader remembers one far ahead of that; so it becomes
+ * later than any that it can have had, and with each turn (0, 1) later still.
+ */
+void dbfile_outdate(int fd, int64_t now, int turn);
+
+/* ".NAME.suffix" beside path; NULL with errno. */
+char *dbfile_beside(const char *path, const char *suffix);
 
 #endif

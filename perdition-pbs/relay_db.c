@@ -33,6 +33,8 @@
 #define LOCK_RETRY_MS 1       /* MTAs hold the lock for less */
 #define LOCK_PATIENCE_MS 1500 /* flock(2) is not fair; then rename */
 #define ERROR_RETRY_MS 1000
+#define SHUT_MS 2000        /* how long what is over may stay in the file */
+#define SPARE_RETRY_MS 5000 /* see dbfile_keep_spare() */
 
 struct relay_db {
 	struct relay_db_config cfg;
@@ -45,7 +47,12 @@ struct relay_db {
 	bool urgent;    /* something in the queue is */
 	bool anew;      /* the queue does not matter: make the file anew */
 	bool failed;    /* and it was said */
-	bool denied_said; /* that the directory allows no rename */
+	uint64_t failed_at; /* ms */
+	struct err why;
+	bool shut;          /* the file lets nobody in, until it can be made */
+	bool has_spare;     /* that was made by us */
+	uint64_t spare_due; /* ms: else, when to try again */
+	bool denied_said;   /* that the directory allows no rename */
 	uv_loop_t *loop;
 	uv_timer_t timer;    /* while it runs, flushing waits for it */
 	uv_timer_t lazy;     /* while it runs, what is not urgent waits */
@@ -97,6 +104,89 @@ relay_db_destroy(struct relay_db **dp)
 	*dp = NULL;
 }
 
+static void
+on_timer(uv_timer_t *t)
+{
+	/* Nothing to do here: the turn of the loop ends in a flush. */
+	(void)t;
+}
+
+static void
+again_in(struct relay_db *d, uint64_t ms)
+{
+	if (d->loop != NULL)
+		uv_timer_start(&d->timer, on_timer, ms, 0);
+}
+
+static void
+need_anew(struct relay_db *d)
+{
+	d->n = d->build_n = d->kept_n = 0;
+	if (d->build != NULL)
+		d->again = true;
+	else
+		d->anew = true;
+}
+
+/* --- no room --------------------------------------------------------------
+ */
+
+/* Not before root is given up: in a directory that allows no rename it would
+ * only lie about. */
+static void
+keep_spare(struct relay_db *d)
+{
+	struct err err;
+
+	if (d->has_spare || d->loop == NULL || uv_now(d->loop) < d->spare_due)
+		return;
+	d->has_spare =
+	    dbfile_keep_spare(d->cfg.name, d->cfg.uid, d->cfg.gid, &err) == 0;
+	d->spare_due = uv_now(d->loop) + SPARE_RETRY_MS;
+}
+
+int
+relay_db_shut(struct relay_db *d, const struct err *why, struct err *err)
+{
+	dbfile_close(&d->file);
+	need_anew(d);
+	d->has_spare = false;
+	if (dbfile_shut(d->cfg.name, err) == -1)
+		return -1;
+	d->shut = d->failed = true;
+	log_event(LOG_ERR, "db-shut", LOG_STR("file", d->cfg.name),
+	    LOG_STR("error", why->msg),
+	    LOG_STR("consequence", "nobody relays by it until it can be made"));
+	return 0;
+}
+
+/* Whether the file may let somebody in whose time is over. */
+static bool
+is_stale(const struct relay_db *d)
+{
+	bool stale = d->anew;
+
+	for (size_t i = 0; !stale && i < d->n; i++)
+		stale = relay_store_find(d->store, &d->queue[i]) == NULL;
+	return stale;
+}
+
+/* It cannot be changed, nor a new one made; why: since then.  What an empty one
+ * sets free may be all that was missing. */
+static void
+shut_if_stale(struct relay_db *d, const struct err *why)
+{
+	struct err err;
+
+	if (d->shut || d->loop == NULL ||
+	    uv_now(d->loop) - d->failed_at < SHUT_MS || !is_stale(d))
+		return;
+	if (relay_db_shut(d, why, &err) == 0)
+		again_in(d, 0);
+	else
+		log_event(LOG_ERR, "db-shut-failed", LOG_STR("error", err.msg));
+}
+
 /* --- a new file ---------------------------------------------------------- */
 
 /* Of the file under its name, as far as the last change of ours went. */
@@ -140,6 +230,8 @@ take_new_file(struct relay_db *d, const struct relay_written *w, size_t n,
 	d->urgent = d->n > 0 || d->anew;
 	d->busy_since = 0;
 	d->batch = BATCH_MAX;
+	d->shut = false;
+	keep_spare(d);
 	if (!dbfile_changes_in_place(d->cfg.name)) {
 		if (stat(dbfile_path(d->cfg.name), &st) == 0)
 			d->mtime = st.st_mtime;
@@ -173,16 +265,6 @@ relay_db_rebuild(struct relay_db *d, struct err *err)
 }
 
 /* --- the queue ----------------------------------------------------------- */
-
-static void
-need_anew(struct relay_db *d)
-{
-	d->n = d->build_n = d->kept_n = 0;
-	if (d->build != NULL)
-		d->again = true;
-	else
-		d->anew = true;
-}
 
 void
 relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
@@ -265,20 +347,6 @@ write_batch(struct relay_db *d, size_t n, struct err *err)
 /* --- when ---------------------------------------------------------------- */
 
 static void
-on_timer(uv_timer_t *t)
-{
-	/* Nothing to do here: the turn of the loop ends in a flush. */
-	(void)t;
-}
-
-static void
-again_in(struct relay_db *d, uint64_t ms)
-{
-	if (d->loop != NULL)
-		uv_timer_start(&d->timer, on_timer, ms, 0);
-}
-
-static void
 on_lazy(uv_timer_t *t)
 {
 	struct relay_db *d = t->data;
@@ -299,6 +367,7 @@ relay_db_start(struct relay_db *d, uv_loop_t *loop)
 	}
 	d->lazy.data = d;
 	d->loop = loop;
+	keep_spare(d);
 	return 0;
 }
 
@@ -309,6 +378,8 @@ report(struct relay_db *d, const struct err *err)
 	if (d->failed)
 		return;
 	d->failed = true;
+	d->why = *err;
+	d->failed_at = d->loop == NULL ? 0 : uv_now(d->loop);
 	log_event(LOG_ERR, "db-error", LOG_STR("file", d->cfg.name),
 	    LOG_STR("error", err->msg),
 	    LOG_STR("consequence", "kept in memory, tried again each second"));
@@ -344,32 +415,54 @@ spoilt(struct relay_db *d)
 	dbfile_close(&d->file);
 }
 
-/*
- * There is no room, for changes or for a new file: new entries have to wait,
- * but what is past its time must go, and taking out needs none.
- */
-static void
-delete_only(struct relay_db *d)
+/* Takes out what of the queue is not in the store any more, max at most. */
+static int
+delete_some(struct relay_db *d, size_t max, bool *more, struct err *err)
 {
 	int64_t now = time(NULL);
-	struct err err;
-	size_t kept = 0;
+	size_t kept = 0, n = 0, i;
 
-	if (dbfile_lock(d->file, 0) == -1)
-		return; /* comes again with the next try */
-	for (size_t i = 0; i < d->n; i++) {
+	for (i = 0; i < d->n && n < max; i++) {
 		struct relay_key k = d->queue[i];
 
-		if (relay_store_find(d->store, &k) != NULL)
+		if (relay_store_find(d->store, &k) != NULL) {
 			d->queue[kept++] = k;
-		else if (write_key(d, &k, now, &err) == -1) {
+			continue;
+		}
+		if (write_key(d, &k, now, err) == -1)
+			return -1;
+		n++;
+	}
+	*more = i < d->n;
+	memmove(d->queue + kept, d->queue + i, (d->n - i) * sizeof(*d->queue));
+	d->n -= i - kept;
+	return dbfile_commit(d->file, now, err);
+}
+
+/*
+ * There is no room, for changes or for a new file: new entries have to wait,
+ * but what is past its time must go, and taking out needs none, or little.
+ * Whether that is done, or goes on.
+ */
+static bool
+delete_only(struct relay_db *d)
+{
+	size_t most = dbfile_deletions(d->file) / RELAY_SPELLINGS;
+	struct err err;
+	bool more = true;
+
+	most = most < BATCH_MAX ? most : BATCH_MAX;
+	for (size_t n = 0; more && n < BATCH_MAX; n += most) {
+		if (dbfile_lock(d->file, 0) == -1)
+			return false; /* comes again with the next try */
+		if (delete_some(d, most, &more, &err) == -1) {
 			spoilt(d);
-			return;
+			return false;
 		}
 	}
-	d->n = kept;
-	if (dbfile_commit(d->file, now, &err) == -1)
-		spoilt(d);
+	if (more)
+		again_in(d, 0);
+	return true;
 }
 
 static void
@@ -382,8 +475,8 @@ on_new_file(struct relay_db *d, int ret, const struct err *err)
 		return;
 	}
 	report(d, err);
-	if (d->file != NULL)
-		delete_only(d);
+	if (d->file == NULL || !delete_only(d))
+		shut_if_stale(d, err);
 }
 
 static void
@@ -471,7 +564,8 @@ on_lock_error(struct relay_db *d, int error)
 		}
 		err_set(&err, error, "%s", strerror(error));
 		report(d, &err);
-		delete_only(d);
+		if (!delete_only(d))
+			shut_if_stale(d, &err);
 		return;
 	} else if (error == ESTALE) {
 		log_event(LOG_NOTICE, "db-foreign-change",
@@ -507,6 +601,7 @@ flush_in_place(struct relay_db *d)
 		return;
 	}
 	recovered(d);
+	keep_spare(d);
 	if (d->loop != NULL)
 		relay_pace_took(&d->pace, uv_now(d->loop), lead(d));
 	d->batch = BATCH_MAX;
@@ -577,21 +672,35 @@ relay_db_flush(struct relay_db *d)
 		flush_in_place(d);
 }
 
+/* The present file may have all of what it was made for, and more. */
+static void
+cancel_build(struct relay_db *d)
+{
+	relay_build_cancel(&d->build);
+	d->anew = d->anew || d->again || d->file == NULL;
+	d->again = false;
+	drop_from_queue(d, d->kept_n);
+}
+
 void
 relay_db_stop(struct relay_db *d)
 {
+	struct err err;
+
 	if (d->loop == NULL)
 		return;
 	uv_close((uv_handle_t *)&d->timer, NULL);
 	uv_close((uv_handle_t *)&d->lazy, NULL);
 	d->loop = NULL;
 	d->urgent = true;
-	if (d->build != NULL) {
-		relay_build_cancel(&d->build);
-		d->anew = true;
-	}
+	if (d->build != NULL)
+		cancel_build(d);
 	while (d->n > 0 && !d->anew && !d->failed)
 		relay_db_flush(d);
-	if (d->anew)
+	if (d->anew || (d->failed && is_stale(d)))
+		relay_db_flush(d);
+	/* There is nobody who would try again later. */
+	if (d->failed && !d->shut && is_stale(d) &&
+	    relay_db_shut(d, &d->why, &err) == 0)
 		relay_db_flush(d);
 }

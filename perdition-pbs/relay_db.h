@@ -36,6 +36,13 @@ void relay_db_destroy(struct relay_db **); /* after the loop has run dry */
 /* Makes the file anew, now.  0, or -1 with err (at start: before the loop). */
 int relay_db_rebuild(struct relay_db *, struct err *);
 
+/*
+ * The file cannot be made now, and what it lets in is not known to be right:
+ * from now on it lets nobody in (see dbfile_shut()), and is made on the loop as
+ * soon as that can be.  why is logged.  0, or -1 with err.
+ */
+int relay_db_shut(struct relay_db *, const struct err *why, struct err *);
+
 /* From now on retries run on the loop. */
 int relay_db_start(struct relay_db *, uv_loop_t *);
 void relay_db_stop(struct relay_db *); /* writes what it can; closes timers */

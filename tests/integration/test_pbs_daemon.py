@@ -542,6 +542,22 @@ class Trouble(PbsTestCase):
             self.assertLess(time.monotonic() - began, 2)
             self.verify()
 
+    def test_killed_before_the_time_is_set(self):
+        """A session of Sendmail's remembers a time ahead of the clock, and a
+        killed writer leaves the clock's."""
+        pbs = self.start_pbs("socket")
+        with open(self.daemon.db, "rb") as f:
+            while (seen := os.fstat(f.fileno()).st_mtime) < time.time() + 4:
+                self.dial().sendall(record(self.fresh()))
+                self.wait_entry(f"198.18.0.{self.next}")
+            pbs.stop(signal.SIGKILL)
+            os.utime(f.fileno())
+            pbs.start()
+            self.assertGreater(os.fstat(f.fileno()).st_mtime, seen)
+            # What takes its place is not ahead, or changes would have to wait.
+            self.assertLess(os.stat(self.daemon.db).st_mtime,
+                            time.time() + 60)
+
     def test_tool_at_work_at_the_start(self):
         """It has the journal for a moment, and the start is not to fail."""
         pbs = self.start_pbs("socket")

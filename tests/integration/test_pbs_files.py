@@ -2,17 +2,20 @@
 """The types of file that perdition-pbs writes, as the MTAs read them, and how
 often it changes them."""
 
+import grp
 import os
 import pathlib
+import pwd
 import signal
 import socket
+import subprocess
 import time
 
 from addresses import CLIENTS4, CLIENTS6
 from exim import Exim
 from harness import alive, wait_for
 from mtatest import MtaTestCase, glue
-from pair import Pbs
+from pair import OWNER, Pbs
 from postfix import Postfix
 from relaydb import RelayDb
 from relayload import Logins, record
@@ -168,3 +171,130 @@ class Child(MtaTestCase):
         wait_for("its end", lambda: not alive(int(child)), interval=0.001)
         pbs.stop()
         pbs.start()
+
+
+class FullDisk(MtaTestCase):
+    """Who looks for a key alone, as Postfix and Exim do, must not find one
+    whose time is over because there is no room to say so."""
+
+    def start_pbs(self, kind, size="1m", **values):
+        self.small = self.subdir("small")
+        subprocess.run(["mount", "-t", "tmpfs", "-o",
+                        f"size={size},mode=755", "tmpfs", str(self.small)],
+                       check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", str(self.small)])
+        os.chown(self.small, pwd.getpwnam(OWNER[0]).pw_uid,
+                 grp.getgrnam(OWNER[1]).gr_gid)
+        self.file = self.small / f"relay.{'db' if kind == 'hash' else kind}"
+        self.name = f"{kind}:{self.file}"
+        self.pbs = Pbs(self, "socket", {"db_file": self.name,
+                                        "max_new_per_second": 100000, **values})
+        self.start(self.pbs)
+
+    def fill(self):
+        with open(self.small / "filler", "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+            except OSError:
+                pass
+
+    def in_cdb(self, addr, path=None):
+        done = subprocess.run(["cdb", "-q", path or self.file, addr],
+                              capture_output=True)
+        self.assertIn(done.returncode, (0, 100), done.stderr)
+        return done.returncode == 0
+
+    def login(self, addr):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.pbs.socket))
+            sock.sendall(record(addr, int(time.time())))
+
+    def run_pbs(self, mode, *args, **kwargs):
+        return self.pbs.run(mode, *args, db=self.name, **kwargs)
+
+    def logged(self, event):
+        return f"event={event} " in self.pbs.output()
+
+    def test_cdb_is_made_in_the_room_of_the_old_one(self):
+        self.start_pbs("cdb", timeout=3)
+        self.run_pbs("insert", "-t", "3600", CLIENTS4[1])
+        self.login(CLIENTS4[0])
+        wait_for("the login", lambda: self.in_cdb(CLIENTS4[0]))
+        self.fill()
+        wait_for("its end", lambda: not self.in_cdb(CLIENTS4[0]))
+        wait_for("the others", lambda: self.in_cdb(CLIENTS4[1]))
+        wait_for("the log", lambda: self.logged("db-restored"))
+        self.assertEqual(self.pbs.output().count("event=db-shut "), 1)
+
+    def test_cdb_that_cannot_be_made(self):
+        self.start_pbs("cdb", timeout=3)
+        self.run_pbs("insert", "-t", "3600", CLIENTS4[1])
+        self.login(CLIENTS4[0])
+        wait_for("the login", lambda: self.in_cdb(CLIENTS4[0]))
+        with open(self.file, "rb") as f:  # what it takes is not set free
+            self.fill()
+            wait_for("its end", lambda: not self.in_cdb(CLIENTS4[0]))
+            self.assertFalse(self.in_cdb(CLIENTS4[1]))
+            # Who has it open looks again, though it is another file.
+            self.assertGreater(os.fstat(f.fileno()).st_mtime, time.time() + 60)
+            self.assertTrue(self.logged("db-shut"))
+            (self.small / "filler").unlink()
+            wait_for("what is alive", lambda: self.in_cdb(CLIENTS4[1]))
+        self.assertFalse(self.in_cdb(CLIENTS4[0]))
+        wait_for("the log", lambda: self.logged("db-restored"))
+        wait_for("a spare", (self.small / ".relay.cdb.empty").exists)
+
+    def test_start(self):
+        self.start_pbs("cdb", timeout=3)
+        self.login(CLIENTS4[0])
+        wait_for("the login", lambda: self.in_cdb(CLIENTS4[0]))
+        self.pbs.stop()
+        with open(self.file, "rb"):
+            self.fill()
+            self.pbs.start()
+            self.assertFalse(self.in_cdb(CLIENTS4[0]))
+            # Status 75: the daemon knows, but cannot write it yet.
+            done = self.run_pbs("insert", "-t", "3600", CLIENTS4[1],
+                                check=False)
+            self.assertEqual(done.returncode, 75, done.stderr)
+        (self.small / "filler").unlink()
+        wait_for("the file anew", lambda: self.in_cdb(CLIENTS4[1]))
+
+    def deletes_in_place(self, kind):
+        self.start_pbs(kind, "4m", timeout=3600)
+        addrs = [f"198.18.{n >> 8}.{n & 255}" for n in range(3000)]
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.pbs.socket))
+            when = int(time.time())
+            sock.sendall(b"".join(record(a, when) for a in addrs))
+
+            def listed():
+                text = self.run_pbs("list", check=False).stdout
+                return {line.split()[0] for line in text.splitlines()}
+
+            wait_for("all of them", lambda: len(listed()) == len(addrs))
+            self.fill()
+            more = 0
+            while not self.logged("db-error"):
+                sock.sendall(b"".join(
+                    record(f"10.9.{n >> 8}.{n & 255}", when)
+                    for n in range(more, more + 100)))
+                more += 100
+                time.sleep(0.01)
+                self.assertLess(more, 60000)
+        gone = addrs[::20]
+        for n in range(0, len(gone), 50):
+            self.run_pbs("remove", *gone[n:n + 50])
+        wait_for("their end", lambda: not listed() & set(gone))
+        self.assertEqual(set(addrs) - listed(), set(gone))
+        self.assertFalse(self.logged("db-shut"))
+        (self.small / "filler").unlink()
+        wait_for("the new ones",
+                 lambda: len(listed()) == len(addrs) - len(gone) + more)
+
+    def test_hash_deletes_in_place(self):
+        self.deletes_in_place("hash")
+
+    def test_lmdb_deletes_in_place(self):
+        self.deletes_in_place("lmdb")
