@@ -23,6 +23,10 @@ ACCOUNTS = {
     "sendmail": (("smmta", True), ("smmsp", True)),
     "courier": (),
     "ucspi-tcp-ipv6": (("qmaild", True),),
+    "nginx": (),
+    "popa3d": (("popa3d", True),),
+    "courier": (("courier", True),),
+    "cyrus": (("cyrus", True),),
 }
 FIRST_ID = 900
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""MTAs unpacked from Debian's packages without installing them: they exclude
-each other, and would replace the system's own.  Run as a program, fetches
-them all.
+"""MTAs, and POP and IMAP servers, unpacked from Debian's packages without
+installing them: they exclude each other, and would replace the system's own.
+Run as a program, fetches them all.
 """
 
 import os
@@ -19,6 +19,11 @@ PACKAGES = {
     "courier": ("courier-base",),
     # tcpserver; excludes ucspi-tcp.
     "ucspi-tcp-ipv6": ("ucspi-tcp-ipv6",),
+    "nginx": ("nginx-light", "libnginx-mod-mail"),
+    "popa3d": ("popa3d",),
+    "courier": ("courier-imap", "courier-pop"),
+    "cyrus": ("cyrus-imapd", "cyrus-pop3d", "sasl2-bin",
+              "libsasl2-modules-db"),
 }
 
 
