@@ -390,6 +390,13 @@ relay_store_mark(
 		slot_at(s, id)->e.mark = mark & RELAY_MARK_MAX;
 }
 
+void
+relay_store_unmark(struct relay_store *s)
+{
+	for (size_t i = 1; i <= s->n; i++)
+		slot_at(s, (uint32_t)i)->e.mark = 0;
+}
+
 /* The array stays dense: the last entry moves to the number that is free. */
 static void
 fill_gap(struct relay_store *s, uint32_t gap)

@@ -76,6 +76,9 @@ int relay_store_touch_at(struct relay_store *, struct relay_place,
 void relay_store_mark(
     struct relay_store *, const struct relay_key *, unsigned int mark);
 
+/* Sets all marks to 0.  O(n): some ms for a million. */
+void relay_store_unmark(struct relay_store *);
+
 /* Whether key was there.  O(log n). */
 bool relay_store_remove(struct relay_store *, const struct relay_key *);
 

@@ -261,9 +261,7 @@ next_mark(struct share *s)
 	if (s->mark <= RELAY_MARK_MAX)
 		return;
 	s->mark = 1;
-	for (size_t i = relay_store_count(s->relay->store); i-- > 0;)
-		relay_store_mark(s->relay->store,
-		    &relay_store_at(s->relay->store, i)->key, 0);
+	relay_store_unmark(s->relay->store);
 }
 
 void

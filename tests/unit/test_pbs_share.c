@@ -710,6 +710,22 @@ START_TEST(lost_often)
 }
 END_TEST
 
+/* Without a chance to tell anything in between; marks are used again. */
+START_TEST(lost_in_a_row)
+{
+	begin();
+	login(&w.hosts[0], "198.51.100.1");
+	settle();
+	for (int i = 0; i < _i; i++)
+		lose_log();
+	for (size_t h = 0; h < HOSTS; h++)
+		come_back(&w.hosts[h]);
+	settle();
+	ck_assert_uint_gt(w.log_n, 0);
+	end();
+}
+END_TEST
+
 /* Sent, and never seen in the log: told again. */
 START_TEST(not_read_back)
 {
@@ -843,6 +859,7 @@ main(void)
 	tcase_add_test(t, missed_unheard);
 	tcase_add_loop_test(t, lost_close, 0, HOSTS);
 	tcase_add_test(t, lost_often);
+	tcase_add_loop_test(t, lost_in_a_row, 1, 2 * RELAY_MARK_MAX + 2);
 	tcase_add_test(t, not_read_back);
 	tcase_add_test(t, many);
 	tcase_add_test(t, long_insert);
