@@ -290,6 +290,13 @@ journal_purge(struct journal *j)
 	append(j, RECORD_PURGE, SLICE(""));
 }
 
+void
+journal_shift(struct journal *j, int64_t delta)
+{
+	append(
+	    j, RECORD_SHIFT, slice_make((const char *)&delta, sizeof(delta)));
+}
+
 static struct slice
 position_body(char body[POSITION_MAX], struct slice name, struct slice position)
 {

@@ -69,6 +69,9 @@ void journal_touch(
     struct journal *, const struct relay_entry *, struct slice user);
 void journal_remove(struct journal *, const struct relay_key *);
 void journal_purge(struct journal *);
+/* The clock was set: all entries so far end delta seconds later.  One record,
+ * whatever there is of them. */
+void journal_shift(struct journal *, int64_t delta);
 /* Limits as those of positions.h; what is beyond them is not kept. */
 void journal_save_position(
     struct journal *, struct slice name, struct slice position);

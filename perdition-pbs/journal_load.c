@@ -38,26 +38,43 @@ struct load {
 	struct relay_store *store;
 	int64_t now, limit;
 	struct err *err;
+	/* By how much the clock was set from here on until the end, if that
+	 * is known; and of what has been read. */
+	int64_t to_come, shifted;
 };
 
 /* 1, 0: it is none of ours, or -1 with err. */
 static int
 apply_touch(struct load *l, const struct record_entry *r, struct slice user)
 {
+	int64_t expires = r->expires + l->to_come;
 	struct relay_entry e;
 
 	memset(&e, 0, sizeof(e));
 	e.key.ip = r->ip;
 	e.key.prefix = r->prefix;
 	/* A clock that was wrong then, or is now, must not open for years. */
-	e.expires = r->expires < l->limit ? r->expires : l->limit;
-	l->j->cut = l->j->cut || r->expires > l->limit;
+	e.expires = expires < l->limit ? expires : l->limit;
+	l->j->cut = l->j->cut || expires > l->limit;
 	if (e.expires <= l->now)
 		return 1;
 	/* The rest of the file is not to be given up for that. */
 	if (relay_store_touch(l->store, &e, user, l->now) == -1)
 		return journal_fail(l->err, l->j->path);
 	return 1;
+}
+
+static bool
+apply_shift(struct load *l, struct slice body)
+{
+	int64_t delta;
+
+	if (body.n != sizeof(delta))
+		return false;
+	memcpy(&delta, body.p, sizeof(delta));
+	l->to_come -= delta;
+	l->shifted += delta;
+	return true;
 }
 
 static int
@@ -72,6 +89,8 @@ apply(struct load *l, unsigned int type, struct slice body)
 	}
 	if (type == RECORD_SOURCE || type == RECORD_POSITION)
 		return apply_position(l->j, type, body) ? 1 : 0;
+	if (type == RECORD_SHIFT)
+		return apply_shift(l, body) ? 1 : 0;
 	if (body.n < sizeof(r))
 		return 0;
 	memcpy(&r, body.p, sizeof(r));
@@ -282,7 +301,7 @@ read_from(struct load *l, struct reader *r, off_t size)
 
 /* From the start.  0, 1: there is nothing, or -1 with err. */
 static int
-read_all(struct load *l, off_t *size)
+read_once(struct load *l, off_t *size)
 {
 	struct reader r = { .fd = l->j->out.fd };
 	struct stat st;
@@ -298,11 +317,29 @@ read_all(struct load *l, off_t *size)
 	return ret;
 }
 
+/*
+ * What an entry's time has become is known at the end only, and those that seem
+ * dead, or to live for too long, may not be.  So a file that tells of the clock
+ * being set is read once more: it is rare, and a snapshot follows it.
+ */
+static int
+read_all(struct load *l, off_t *size)
+{
+	int ret = read_once(l, size);
+
+	if (ret != 0 || l->shifted == 0)
+		return ret;
+	relay_store_clear(l->store);
+	l->j->cut = true; /* or the next start would do the same */
+	l->to_come = l->shifted;
+	return read_once(l, size);
+}
+
 int
 journal_load(struct journal *j, struct relay_store *s, int64_t now,
     int64_t limit, uint64_t *torn, struct err *err)
 {
-	struct load l = { j, s, now, limit, err };
+	struct load l = { j, s, now, limit, err, 0, 0 };
 	off_t size = 0;
 	int ret = read_all(&l, &size);
 
@@ -325,7 +362,7 @@ journal_read(const char *path, struct relay_store *s, int64_t now,
     int64_t limit, struct err *err)
 {
 	struct journal *j = journal_create(path, err);
-	struct load l = { j, s, now, limit, err };
+	struct load l = { j, s, now, limit, err, 0, 0 };
 	off_t size;
 	int ret = -1;
 

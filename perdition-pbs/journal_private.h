@@ -36,6 +36,7 @@ enum record_type {
 	RECORD_REMOVE,
 	RECORD_PURGE,
 	RECORD_SOURCE,       /* of old: the only source's position */
+	RECORD_SHIFT,        /* by so many seconds (64 bits): all before it */
 	RECORD_POSITION = 16 /* name's length (16 bits), name, position */
 };
 

@@ -423,17 +423,7 @@ void
 relay_shift(struct relay *r, int64_t delta)
 {
 	relay_store_shift(r->store, delta);
-	if (r->journal != NULL) {
-		journal_purge(r->journal);
-		for (size_t i = 0; i < relay_store_count(r->store); i++) {
-			const struct relay_entry *e =
-			    relay_store_at(r->store, i);
-
-			if (e->expires == RELAY_FOREVER)
-				continue;
-			journal_touch(
-			    r->journal, e, relay_store_user(r->store, e));
-		}
-	}
+	if (r->journal != NULL)
+		journal_shift(r->journal, delta);
 	relay_all_changed(r);
 }

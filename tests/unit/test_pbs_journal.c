@@ -365,14 +365,10 @@ START_TEST(stays_small)
 }
 END_TEST
 
-/* Each of s, and nothing else, is what a start would find now. */
+/* Each of s, and nothing else. */
 static void
-check_file(const struct relay_store *s)
+same_entries(const struct relay_store *found, const struct relay_store *s)
 {
-	struct relay_store *found = relay_store_create();
-
-	ck_assert_int_eq(
-	    journal_read(scratch_path("j"), found, 0, LIMIT, &err), 0);
 	ck_assert_uint_eq(relay_store_count(found), relay_store_count(s));
 	for (size_t i = 0; i < relay_store_count(s); i++) {
 		const struct relay_entry *e = relay_store_at(s, i);
@@ -383,6 +379,17 @@ check_file(const struct relay_store *s)
 		ck_assert(slice_eq(
 		    relay_store_user(found, f), relay_store_user(s, e)));
 	}
+}
+
+/* What a start would find now. */
+static void
+check_file(const struct relay_store *s)
+{
+	struct relay_store *found = relay_store_create();
+
+	ck_assert_int_eq(
+	    journal_read(scratch_path("j"), found, 0, LIMIT, &err), 0);
+	same_entries(found, s);
 	relay_store_destroy(&found);
 }
 
@@ -443,6 +450,49 @@ START_TEST(in_slices)
 	ck_assert_int_lt(after.st_size, before.st_size);
 	journal_close(&j);
 	check_file(s);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* The clock is set, by more than entries live, in the middle of a snapshot: at
+ * each moment the file tells what the store has. */
+START_TEST(shifted)
+{
+	static const int64_t deltas[] = { 86400, -86400, 3600, -7200 };
+	struct relay_store *s = relay_store_create();
+	struct relay_store *read = relay_store_create();
+	int64_t now = 1000000;
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	for (unsigned int i = 0; i < SLICED; i++)
+		login(j, s, i, now + 1000);
+	for (size_t i = 0; i < sizeof(deltas) / sizeof(deltas[0]); i++) {
+		if (i == 2)
+			ck_assert_int_eq(journal_begin(j, s, &err), 0);
+		relay_store_shift(s, deltas[i]);
+		journal_shift(j, deltas[i]);
+		now += deltas[i];
+		login(j, s, (unsigned int)i, now + 2000);
+		ck_assert_int_eq(journal_flush(j, s, &err), 0);
+		relay_store_clear(read);
+		ck_assert_int_eq(journal_read(scratch_path("j"), read, now,
+				     now + 2000, &err),
+		    0);
+		same_entries(read, s);
+		ck_assert_int_eq(journal_step(j, s, &err), 0);
+	}
+	while (journal_busy(j))
+		ck_assert_int_eq(journal_step(j, s, &err), 0);
+	relay_store_clear(read);
+	ck_assert_int_eq(
+	    journal_read(scratch_path("j"), read, now, now + 2000, &err), 0);
+	same_entries(read, s);
+	journal_close(&j);
+	relay_store_destroy(&read);
 	relay_store_destroy(&s);
 	scratch_remove();
 }
@@ -606,6 +656,7 @@ main(void)
 #endif
 	tcase_add_test(t, stays_small);
 	tcase_add_test(t, in_slices);
+	tcase_add_test(t, shifted);
 	tcase_add_test(t, left_half_made);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, old_form);
