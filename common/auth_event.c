@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -30,16 +31,21 @@ static_assert(
 #define STATUS_FAILED "failed: "
 #define RECORD_MAGIC "perdition-auth 1 "
 
-static const char *const tls_names[] = {
-	[AUTH_PLAINTEXT] = "plaintext",
-	[AUTH_STARTTLS] = "starttls",
-	[AUTH_SSL] = "ssl",
+#define NAME(lit)                                                              \
+	{                                                                      \
+		(lit), sizeof(lit) - 1                                         \
+	}
+
+static const struct slice tls_names[] = {
+	[AUTH_PLAINTEXT] = NAME("plaintext"),
+	[AUTH_STARTTLS] = NAME("starttls"),
+	[AUTH_SSL] = NAME("ssl"),
 };
 
-static const char *const kind_names[] = {
-	[AUTH_LOGIN] = "login",
-	[AUTH_RELOG] = "relog",
-	[AUTH_CLOSE] = "close",
+static const struct slice kind_names[] = {
+	[AUTH_LOGIN] = NAME("login"),
+	[AUTH_RELOG] = NAME("relog"),
+	[AUTH_CLOSE] = NAME("close"),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -146,7 +152,7 @@ put_auth_line(struct out *o, const struct auth_event *e)
 	put_str(o, "Auth: ");
 	put_ends(o, e, "->");
 	put_str(o, " client-secure=");
-	put_str(o, tls_names[e->client_tls]);
+	put(o, tls_names[e->client_tls]);
 	put_str(o, " authorisation_id=");
 	put_authz(o, e);
 	put_str(o, " authentication_id=");
@@ -156,7 +162,7 @@ put_auth_line(struct out *o, const struct auth_event *e)
 	put_str(o, " protocol=");
 	put_str(o, e->protocol);
 	put_str(o, " server-secure=");
-	put_str(o, tls_names[e->server_tls]);
+	put(o, tls_names[e->server_tls]);
 	put_str(o, " status=");
 	put_status(o, e);
 }
@@ -180,7 +186,7 @@ static void
 put_record(struct out *o, const struct auth_event *e)
 {
 	put_str(o, RECORD_MAGIC "kind=");
-	put_str(o, kind_names[e->kind]);
+	put(o, kind_names[e->kind]);
 	put_str(o, " time=");
 	put_i64(o, e->time);
 	put_str(o, " session=");
@@ -190,9 +196,9 @@ put_record(struct out *o, const struct auth_event *e)
 	put_str(o, " client=");
 	put_ends(o, e, " local=");
 	put_str(o, " client-secure=");
-	put_str(o, tls_names[e->client_tls]);
+	put(o, tls_names[e->client_tls]);
 	put_str(o, " server-secure=");
-	put_str(o, tls_names[e->server_tls]);
+	put(o, tls_names[e->server_tls]);
 	put_str(o, e->ok ? " status=ok" : " status=failed");
 	put_str(o, " authz=");
 	put_authz(o, e);
@@ -211,18 +217,19 @@ put_record(struct out *o, const struct auth_event *e)
 
 /* The one bare word in both forms: it must not be able to end its field. */
 static bool
+is_protocol_byte(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool
 protocol_valid(const char protocol[static 16])
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < 16 && protocol[i] != '\0'; i++) {
-		bool upper = protocol[i] >= 'A' && protocol[i] <= 'Z';
-		bool digit = protocol[i] >= '0' && protocol[i] <= '9';
-
-		if (!upper && !digit)
-			return false;
-	}
-	return i > 0 && i < 16;
+	while (i < 16 && is_protocol_byte(protocol[i]))
+		i++;
+	return i > 0 && i < 16 && protocol[i] == '\0';
 }
 
 static bool
@@ -300,13 +307,13 @@ get_until(struct slice *s, char end)
 
 static bool
 get_name(
-    struct slice *s, const char *const names[], size_t count, size_t *index)
+    struct slice *s, const struct slice names[], size_t count, size_t *index)
 {
 	struct slice word = get_until(s, ' ');
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (slice_eq(word, slice_str(names[i]))) {
+		if (slice_eq(word, names[i])) {
 			*index = i;
 			return true;
 		}
@@ -401,13 +408,15 @@ get_authz(struct slice *s, struct auth_event *e)
 static bool
 get_protocol(struct slice *s, struct auth_event *e)
 {
-	struct slice word = get_until(s, ' ');
+	size_t n = 0;
 
-	if (word.n == 0 || word.n >= sizeof(e->protocol))
-		return false;
-	memcpy(e->protocol, word.p, word.n);
-	/* A NUL in it would end it early. */
-	return protocol_valid(e->protocol) && strlen(e->protocol) == word.n;
+	for (; n < s->n && is_protocol_byte(s->p[n]); n++) {
+		if (n == sizeof(e->protocol) - 1) /* its NUL */
+			return false;
+		e->protocol[n] = s->p[n];
+	}
+	*s = slice_skip(*s, n);
+	return n > 0;
 }
 
 static bool
@@ -505,7 +514,8 @@ static int
 parse_with(bool (*parse)(struct slice, struct auth_event *), struct slice in,
     struct auth_event *e)
 {
-	memset(e, 0, sizeof(*e));
+	/* The texts are large, and their lengths are 0. */
+	memset(e, 0, offsetof(struct auth_event, user));
 	if (in.n <= AUTH_LINE_MAX && parse(in, e))
 		return 1;
 	memset(e, 0, sizeof(*e)); /* or a caller might use a half-read one */

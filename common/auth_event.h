@@ -42,13 +42,13 @@ struct auth_event {
 	enum auth_tls client_tls, server_tls;
 	bool ok; /* status="ok" */
 	bool has_authz;
+	uint64_t received, sent; /* AUTH_CLOSE: bytes from, to the client */
 	size_t user_len, authz_len, server_len, reason_len;
 	char user[AUTH_USER_MAX];     /* as the client sent it: any bytes */
 	char authz[AUTH_USER_MAX];    /* any bytes */
 	char server[AUTH_SERVER_MAX]; /* "HOST:PORT"; empty when none was found
 				       */
 	char reason[AUTH_REASON_MAX]; /* when not ok */
-	uint64_t received, sent; /* AUTH_CLOSE: bytes from, to the client */
 };
 
 /*
@@ -69,10 +69,10 @@ ssize_t auth_event_write_line(const struct auth_event *, char *out, size_t cap);
 /*
  * line: from "Auth:" on, without its newline.  1 with ev filled (kind
  * AUTH_LOGIN or AUTH_CLOSE; what the form does not carry is 0, so that ok is
- * false in AUTH_CLOSE), 0 for a line that does not begin as one of ours, -1
- * for a malformed one (EBADMSG): anything that auth_event_write_line() does
- * not write, and what has a port 0, which no TCP peer has.  ev is zeroed
- * unless 1 is returned.
+ * false in AUTH_CLOSE; texts are not set beyond their lengths), 0 for a line
+ * that does not begin as one of ours, -1 for a malformed one (EBADMSG):
+ * anything that auth_event_write_line() does not write, and what has a port 0,
+ * which no TCP peer has.  ev is zeroed unless 1 is returned.
  */
 int auth_event_parse_line(struct slice line, struct auth_event *ev);
 

@@ -99,11 +99,13 @@ slice_u64(struct slice s, uint64_t max, uint64_t *v)
 			err = EINVAL;
 			break;
 		}
-		if (err == 0 && (digit > max || sum > (max - digit) / 10))
+		/* Nearly all numbers are too short for this division. */
+		if (i >= SLICE_U64_MAX - 1 && sum > (UINT64_MAX - digit) / 10)
 			err = ERANGE;
-		if (err == 0)
-			sum = sum * 10 + digit;
+		sum = sum * 10 + digit;
 	}
+	if (err == 0 && sum > max)
+		err = ERANGE;
 	if (err != 0) {
 		errno = err;
 		return -1;

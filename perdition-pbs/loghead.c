@@ -11,18 +11,27 @@
 #define HOST_MAX 255
 #define PID_MAX 10 /* digits */
 
-static bool
-is_word(struct slice s, const char *others)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
+enum { HOST = 1, IDENT = 2 };
 
-		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-		    (c >= 'A' && c <= 'Z'))
-			continue;
-		if (c == '\0' || strchr(others, c) == NULL)
+/* What the two words of the head are made of; a table, since each line of
+ * interest is looked at so. */
+static const unsigned char classes[256] = {
+	['0' ... '9'] = HOST | IDENT,
+	['a' ... 'z'] = HOST | IDENT,
+	['A' ... 'Z'] = HOST | IDENT,
+	['.'] = HOST | IDENT,
+	['_'] = HOST | IDENT,
+	['-'] = HOST | IDENT,
+	[':'] = HOST,
+	['/'] = IDENT,
+};
+
+static bool
+is_word(struct slice s, unsigned int class)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((classes[(unsigned char)s.p[i]] & class) == 0)
 			return false;
-	}
 	return s.n > 0;
 }
 
@@ -50,7 +59,7 @@ take_ident(struct slice word, struct loghead *h)
 			return false;
 		h->pid = word;
 	}
-	return is_word(h->ident, "._/-");
+	return is_word(h->ident, IDENT);
 }
 
 bool
@@ -67,7 +76,7 @@ loghead_parse(struct slice line, struct loghead *h)
 	if (word.p[word.n - 1] == ':')
 		return take_ident(word, h);
 	h->host = word;
-	return word.n <= HOST_MAX && is_word(word, "._:-") &&
+	return word.n <= HOST_MAX && is_word(word, HOST) &&
 	       slice_cut(&h->message, ' ', &word) && take_ident(word, h);
 }
 
