@@ -296,6 +296,30 @@ daemon_apply_rules(struct daemon *d)
 		log_event(LOG_NOTICE, "relay-rules", LOG_U64("removed", n));
 }
 
+#define RULES_PAUSE_MS 1 /* for others, from one slice to the next */
+
+static void
+on_rules(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+
+	if (relay_rules_step(&d->relay, &d->rules_removed)) {
+		uv_timer_start(t, on_rules, RULES_PAUSE_MS, 0);
+		return;
+	}
+	if (d->rules_removed > 0)
+		log_event(LOG_NOTICE, "relay-rules",
+		    LOG_U64("removed", d->rules_removed));
+	d->rules_removed = 0;
+}
+
+void
+daemon_rules_changed(struct daemon *d)
+{
+	relay_rules_begin(&d->relay, wall());
+	on_rules(&d->rules);
+}
+
 void
 daemon_on_lost(void *arg, const struct relay_entry *e, struct slice user,
     enum relay_loss why)
@@ -414,6 +438,8 @@ start_handles(struct daemon *d)
 	if (ret == 0)
 		ret = uv_timer_init(&d->loop, &d->journal_slice);
 	if (ret == 0)
+		ret = uv_timer_init(&d->loop, &d->rules);
+	if (ret == 0)
 		ret = uv_prepare_init(&d->loop, &d->prepare);
 	if (ret == 0)
 		ret = uv_signal_init(&d->loop, &d->hup);
@@ -424,7 +450,7 @@ start_handles(struct daemon *d)
 	if (ret != 0)
 		return ret;
 	d->tick.data = d->prepare.data = d->hup.data = d;
-	d->journal_slice.data = d;
+	d->journal_slice.data = d->rules.data = d;
 	uv_timer_start(&d->tick, on_tick, 0, 0);
 	uv_prepare_start(&d->prepare, on_prepare);
 	uv_signal_start(&d->hup, on_hup, SIGHUP);

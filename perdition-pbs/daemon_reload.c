@@ -100,7 +100,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	daemon_log_level(&d->config);
 	for (size_t i = 0; i < d->dbs_n; i++)
 		relay_db_pace(d->dbs[i], d->config.db_changes_per_second);
-	daemon_apply_rules(d);
+	daemon_rules_changed(d);
 	pbs_config_clear(&old);
 }
 

@@ -42,12 +42,13 @@ struct daemon {
 	struct logdest *dest;
 	pid_t pid; /* ours: getpid(2) for each line shows in profiles */
 
-	uv_timer_t tick, log_retry, journal_retry, journal_slice;
+	uv_timer_t tick, log_retry, journal_retry, journal_slice, rules;
 	uv_prepare_t prepare;
 	uv_signal_t hup, term, intr;
 
 	int ready_fd; /* to the parent that waits; -1: none */
 	bool wrote_pid;
+	size_t rules_removed;  /* since they have changed */
 	bool journal_failed;   /* and it was said */
 	uint64_t saved_at;     /* ms of the loop: the sources' positions */
 	uint64_t published_at; /* ms of the loop: the databases */
@@ -80,6 +81,7 @@ size_t daemon_on_control(
 void daemon_on_lost(
     void *arg, const struct relay_entry *, struct slice user, enum relay_loss);
 void daemon_apply_rules(struct daemon *);
+void daemon_rules_changed(struct daemon *); /* the same, bit by bit */
 void daemon_flush(struct daemon *);
 int64_t daemon_wall_ms(void *arg); /* looks whether the clock was set */
 int64_t daemon_mono_ms(void *arg);

@@ -17,6 +17,8 @@
  * file and looks at the time must not refuse meanwhile. */
 #define SOON 5
 
+#define RULES_SLICE 16384u /* entries: a millisecond, 30 if all of them go */
+
 int
 relay_attach(struct relay *r, const struct relay_sink *sink)
 {
@@ -386,25 +388,46 @@ is_wrong(const struct relay *r, const struct relay_entry *e)
 		   !relay_rule_is_always(&r->rule, &e->key));
 }
 
+void
+relay_rules_begin(struct relay *r, int64_t now)
+{
+	r->unruled = relay_store_count(r->store);
+	add_always(r, now);
+}
+
+bool
+relay_rules_step(struct relay *r, size_t *removed)
+{
+	size_t n;
+
+	/* From the end: the last, which takes the place of one that goes, was
+	 * seen, or is new and was let in by these rules. */
+	if (r->unruled > relay_store_count(r->store))
+		r->unruled = relay_store_count(r->store);
+	for (n = 0; n < RULES_SLICE && r->unruled > 0; n++) {
+		const struct relay_entry *e =
+		    relay_store_at(r->store, --r->unruled);
+
+		if (is_wrong(r, e)) {
+			lose(r, e, RELAY_LOST_RULES);
+			++*removed;
+		}
+	}
+	for (; n < RULES_SLICE && is_full(r, 0); n++) {
+		lose(r, relay_store_next(r->store), RELAY_LOST_RULES);
+		++*removed;
+	}
+	return n == RULES_SLICE;
+}
+
 size_t
 relay_apply_rules(struct relay *r, int64_t now)
 {
 	size_t n = 0;
 
-	for (size_t i = relay_store_count(r->store); i-- > 0;) {
-		const struct relay_entry *e = relay_store_at(r->store, i);
-
-		/* The last takes the place of one that goes: it was seen. */
-		if (is_wrong(r, e)) {
-			lose(r, e, RELAY_LOST_RULES);
-			n++;
-		}
-	}
-	while (relay_store_count(r->store) > 0 && is_full(r, 0)) {
-		lose(r, relay_store_next(r->store), RELAY_LOST_RULES);
-		n++;
-	}
-	add_always(r, now);
+	relay_rules_begin(r, now);
+	while (relay_rules_step(r, &n))
+		continue;
 	return n;
 }
 

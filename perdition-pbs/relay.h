@@ -88,6 +88,8 @@ struct relay {
 	    struct slice user, enum relay_loss);
 	void *on_lost_arg;
 	struct relay_second seconds[RELAY_SECONDS];
+	size_t unruled; /* of the store's entries: the first, not looked at
+			 * since the rules have changed */
 };
 
 enum relay_verdict {
@@ -142,6 +144,15 @@ size_t relay_expire(struct relay *, int64_t now, size_t max);
 /* Removes what the rules forbid by now, and adds what may relay always.  How
  * many were removed. */
 size_t relay_apply_rules(struct relay *, int64_t now);
+
+/*
+ * The same in slices of some milliseconds each, while logins come and entries
+ * go: after begin, step has to be called until it says that nothing is left.
+ * *removed is raised.  Whoever asks relay_find() is answered by the new rules
+ * from begin on.
+ */
+void relay_rules_begin(struct relay *, int64_t now);
+bool relay_rules_step(struct relay *, size_t *removed);
 
 /*
  * Whether a client may relay at now: the entry that says so, an address or a

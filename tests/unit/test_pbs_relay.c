@@ -919,6 +919,66 @@ START_TEST(new_rules)
 }
 END_TEST
 
+#define MANY 100000u
+
+static struct addr
+one_of_many(unsigned int i)
+{
+	struct addr a = ip("10.0.0.0");
+
+	a.ip.s6_addr[13] = (uint8_t)(i >> 16);
+	a.ip.s6_addr[14] = (uint8_t)(i >> 8);
+	a.ip.s6_addr[15] = (uint8_t)i;
+	return a;
+}
+
+/* Entries come and go between two slices, and none that the rules forbid is
+ * missed. */
+START_TEST(new_rules_in_slices)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct addr_net net;
+	struct addr a;
+	unsigned int fresh = MANY, steps = 0;
+	size_t removed = 0;
+
+	r.limits.max_entries = 2 * MANY;
+	r.limits.max_new_per_second = 2 * MANY;
+	for (unsigned int i = 0; i < MANY; i++) {
+		a = one_of_many(i);
+		login(&r, &a, 1000, 1000);
+	}
+	ck_assert_int_eq(addr_net_parse(SLICE("10.0.0.0/17"), &net), 0);
+	r.rule.never = &net;
+	r.rule.never_n = 1;
+	r.limits.max_entries = MANY / 2;
+	relay_rules_begin(&r, 1000);
+	while (relay_rules_step(&r, &removed)) {
+		ck_assert_uint_lt(++steps, 100);
+		for (unsigned int i = 0; i < 100; i++) {
+			struct relay_key k;
+
+			a = one_of_many(steps * 200 + i); /* forbidden */
+			relay_key_make(&k, &a, 32, 128);
+			relay_remove(&r, &k);
+			a = one_of_many(MANY - steps * 200 - i);
+			relay_key_make(&k, &a, 32, 128);
+			relay_remove(&r, &k);
+			a = one_of_many(fresh++);
+			login(&r, &a, 1000, 1000);
+		}
+	}
+	ck_assert_uint_ge(steps, 3);
+	ck_assert_uint_gt(removed, 32768 - 100 * steps);
+	ck_assert_uint_eq(relay_store_count(r.store), MANY / 2);
+	for (size_t i = 0; i < relay_store_count(r.store); i++)
+		ck_assert(relay_rule_allows(
+		    &r.rule, &relay_store_at(r.store, i)->key));
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -943,5 +1003,6 @@ main(void)
 	tcase_add_test(t, covering);
 	tcase_add_test(t, requests);
 	tcase_add_test(t, new_rules);
+	tcase_add_test(t, new_rules_in_slices);
 	return check_run("relay", t);
 }
