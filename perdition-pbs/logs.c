@@ -17,9 +17,11 @@
 #include "common/banned.h"
 
 #define TICK_MS 1000
-#define LOOK_MS 100          /* not more often, whatever happens to names */
-#define BUDGET (1024 * 1024) /* bytes per turn of the loop, of all logs */
-#define EVENT_READS 16       /* per turn */
+#define LOOK_MS 100 /* not more often, whatever happens to names */
+/* Bytes per turn of the loop, of all logs: what a turn reads and writes is to
+ * fit a cache together, and others wait for it. */
+#define BUDGET (256 * 1024)
+#define EVENT_READS 16 /* per turn */
 
 /* --- reading ------------------------------------------------------------- */
 
