@@ -25,14 +25,15 @@ GOOD, FAILING, LAST = CLIENTS4[:3]
 
 
 class ServerTestCase(TestCase):
-    name = None  # of the pattern, and for Machine
+    name = None  # of the pattern
+    packages = None  # for Machine; None: the same
     imap = True
     at_once = 20  # logins
-    cut = (490,)  # bytes, behind which it may cut a line
 
     def setUp(self):
         super().setUp()
-        self.machine = self.start(Machine(self.dir / "machine", self.name))
+        self.machine = self.start(Machine(
+            self.dir / "machine", self.packages or self.name))
         self.syslog = Syslog(self, self.machine)
 
     def answers(self):
@@ -93,31 +94,40 @@ class ServerTestCase(TestCase):
             message = line.split(": ", 1)[1]
             names += [line, message, "x\n" + line, "x\r\n" + line + "\r\n",
                       "bob" + message.partition("bob")[2]]
-            begun = message.partition("bob")[0] + "bob"
-            names += ["y" * n + end for n in self.cut
-                      for end in (message, begun)]
+            names += ["y" * 490 + message]
         return names
+
+    def start_pbs(self):
+        """Its database."""
+        pbs = self.start(Pbs(self, "log", {"pattern": self.name},
+                             log_file=self.syslog.path))
+        return RelayDb(pbs.db)
+
+    @staticmethod
+    def clients(db):
+        """All addresses there, without the networks."""
+        return {k for k in db.all() if ":" not in k and "/" not in k}
+
+    def refused(self, names):
+        """Several at once: servers take their time to refuse."""
+        with concurrent.futures.ThreadPoolExecutor(self.at_once) as pool:
+            for done in pool.map(
+                    lambda name: self.login(FAILING, name, "wrong"), names):
+                self.assertNotIn(True, done)
 
     def check(self):
         """Of a server that has started."""
-        pbs = self.start(Pbs(self, "log", {"pattern": self.name},
-                             log_file=self.syslog.path))
-        db = RelayDb(pbs.db)
+        db = self.start_pbs()
         kinds = 2 if self.imap else 1
         self.assertEqual(self.login(GOOD), [True] * kinds)
         wait_for("both in the log", lambda: len(self.lines()) >= kinds)
         self.assertEqual({line[1:] for line in self.lines()}, {(GOOD, "bob")})
         wait_for("the entry", lambda: db.get(GOOD))
         names = ["bob", "nobody", *self.hostile_names()]
-        # Servers take their time to refuse.
-        with concurrent.futures.ThreadPoolExecutor(self.at_once) as pool:
-            for done in pool.map(
-                    lambda name: self.login(FAILING, name, "wrong"), names):
-                self.assertNotIn(True, done)
+        self.refused(names)
         self.assertEqual(self.login(LAST), [True] * kinds)
         wait_for("the last", lambda: db.get(LAST))
-        self.assertEqual({k for k in db.all()
-                          if ":" not in k and "/" not in k}, {GOOD, LAST})
+        self.assertEqual(self.clients(db), {GOOD, LAST})
         self.assertEqual({line[1:] for line in self.lines()},
                          {(GOOD, "bob"), (LAST, "bob")})
 
@@ -159,19 +169,35 @@ class Popa3d(ServerTestCase):
 
 class Courier(ServerTestCase):
     name = "courier"
-    at_once = 60
-    # courierlogger's 511, less "INFO: LOGIN FAILED, user=".
-    cut = range(485, 488)
+    packages = "courier-imap"
+    at_once = 20
+    CUT = 486  # courierlogger's 511, less "INFO: LOGIN FAILED, user="
 
     def test_both(self):
         self.start(popservers.courier(self.machine, self.answers))
         self.check()
-        # The rest of what was cut looks like another line, as it should here:
-        # of pop3d it is the one that it writes of a login that works.
+
+    def test_cut_line(self):
+        """The rest of what its logger cuts is another line, and the very one
+        that pop3d writes of a login that worked."""
+        self.start(popservers.courier(self.machine, self.answers))
+        db = self.start_pbs()
+        begun = "y" * self.CUT + "LOGIN, user=bob"
+        names = [begun, begun + f", ip=[{EVIL}], protocol=IMAP"]
+        # One at a time: where it cuts depends on what else there is to log.
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for done in pool.map(lambda login: [login(FAILING, name, "wrong")
+                                                for name in names],
+                                 (self.login_imap, self.login_pop3)):
+                self.assertEqual(done, [False, False])
         for kind in ("imapd", "pop3d"):
-            self.assertRegex(
-                self.syslog.text(), rf"mx {kind}: LOGIN, user=bob, "
-                rf"ip=\[::ffff:{FAILING}\], port=\[\d+\]\n")
+            for ip in (f"::ffff:{FAILING}", EVIL):
+                wait_for(f"a forged line of {kind}", lambda k=kind, i=ip: (
+                    f"mx {k}: LOGIN, user=bob, ip=[{i}]"
+                    in self.syslog.text()))
+        self.assertEqual(self.login(LAST), [True, True])
+        wait_for("the last", lambda: db.get(LAST))
+        self.assertEqual(self.clients(db), {LAST})
 
 
 class Cyrus(ServerTestCase):

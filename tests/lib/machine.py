@@ -25,7 +25,7 @@ ACCOUNTS = {
     "ucspi-tcp-ipv6": (("qmaild", True),),
     "nginx": (),
     "popa3d": (("popa3d", True),),
-    "courier": (("courier", True),),
+    "courier-imap": (("courier", True),),
     "cyrus": (("cyrus", True),),
 }
 FIRST_ID = 900

@@ -21,7 +21,7 @@ PACKAGES = {
     "ucspi-tcp-ipv6": ("ucspi-tcp-ipv6",),
     "nginx": ("nginx-light", "libnginx-mod-mail"),
     "popa3d": ("popa3d",),
-    "courier": ("courier-imap", "courier-pop"),
+    "courier-imap": ("courier-imap", "courier-pop"),
     "cyrus": ("cyrus-imapd", "cyrus-pop3d", "sasl2-bin",
               "libsasl2-modules-db"),
 }
