@@ -133,3 +133,98 @@ class Killed(TestCase):
         self.assertLessEqual(self.torn["hash"], 1 + KILLS // 100)
         if not sanitized():
             self.assertLess(self.slowest, 10)
+
+
+class KilledWithJournal(TestCase):
+    """The journal is made anew slice by slice: killed meanwhile, or while it
+    ends."""
+
+    COUNT = 40000  # entries: ten slices
+
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(os.environ.get("PERDITION_SEED", "1"))
+        self.lookup = self.dir / "pbs" / "lookup.sock"
+        self.pbs = Pbs(self, "socket", {
+            "timeout": 3600, "max_new_per_second": 1000000,
+            "lookup_socket": self.lookup, "db_changes_per_second": 1})
+        self.when = int(time.time()) - 3000
+        self.heard = []  # (when, until when all of the entries live)
+
+    def knows(self, addr):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.lookup))
+            sock.sendall(f"get {addr}\n".encode())
+            return sock.recv(100).startswith(b"yes")
+
+    def is_made(self):
+        return any(self.pbs.dir.glob("*.journal.new"))
+
+    def tell_all(self, sock):
+        """Each for a second longer; whether a snapshot was begun meanwhile,
+        which ends it."""
+        self.when += 1
+        for first in range(0, self.COUNT, 1000):
+            sock.sendall(b"".join(record(address(n), self.when)
+                                  for n in range(first, first + 1000)))
+            if self.is_made():
+                return True
+        last = f"198.18.{self.when >> 8 & 255}.{self.when & 255}"
+        sock.sendall(record(last, self.when))
+        wait_for("the last", lambda: self.knows(last))
+        self.heard.append((time.time(), self.when + 3600))
+        return False
+
+    def tell_until_snapshot(self):
+        with socket.socket(socket.AF_UNIX) as sock:
+            wait_for("the socket", lambda: sock.connect(str(self.pbs.socket))
+                     is None, interval=0.001)
+            if self.tell_all(sock):
+                return
+            wait_for("it to count", lambda: time.time()
+                     > self.heard[-1][0] + ACKNOWLEDGED + COARSE)
+            for _ in range(100):
+                if self.tell_all(sock):
+                    return
+        self.fail("no snapshot was begun")
+
+    def kill(self):
+        os.kill(self.pbs.pid, signal.SIGKILL)
+        killed = time.time()
+        self.pbs.stop()
+        return killed
+
+    def look(self, killed):
+        """After a start: all that it had heard of, and for as long."""
+        self.pbs.start()
+        self.assertFalse(self.is_made())
+        due = max(until for when, until in self.heard
+                  if when < killed - ACKNOWLEDGED)
+        have = {}
+        for line in self.pbs.run("list").stdout.splitlines():
+            addr, expires = line.split()[:2]
+            have[addr] = int(expires)
+        short = [n for n in range(self.COUNT)
+                 if not due <= have.get(address(n), 0) <= self.when + 3600]
+        self.assertEqual(short, [])
+        self.assertNotIn("journal-error", self.pbs.output())
+
+    def rounds(self, end):
+        self.start(self.pbs)
+        for _ in range(max(3, KILLS // 10)):
+            self.tell_until_snapshot()
+            end()
+            self.look(self.kill())
+
+    def test_in_the_middle_of_a_snapshot(self):
+        self.rounds(lambda: None)
+
+    def test_anywhere_in_a_snapshot(self):
+        self.rounds(lambda: time.sleep(self.random.uniform(0, 0.1)))
+
+    def test_at_the_end(self):
+        def end():
+            self.pbs.send_signal(signal.SIGTERM)
+            time.sleep(self.random.uniform(0, 0.03))
+
+        self.rounds(end)
