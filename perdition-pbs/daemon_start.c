@@ -156,6 +156,28 @@ import(struct daemon *d, const char *name)
 	return 0;
 }
 
+/* At once with what was imported: a kill must not leave a journal that tells of
+ * nobody, and the files be made by that. */
+static int
+begin_journal(struct daemon *d)
+{
+	const struct relay_store *s = d->relay.store;
+	struct journal *j = d->relay.journal;
+	struct err err;
+
+	if (relay_store_count(s) > 0 && journal_snapshot(j, s, &err) == 0)
+		return 0;
+	if (journal_start(j, &err) == -1)
+		return fail(&err, EX_CANTCREAT);
+	/* In a directory that allows no new file. */
+	for (size_t i = 0; i < relay_store_count(s); i++) {
+		const struct relay_entry *e = relay_store_at(s, i);
+
+		journal_touch(j, e, relay_store_user(s, e));
+	}
+	return 0;
+}
+
 static int
 import_all(struct daemon *d)
 {
@@ -163,6 +185,8 @@ import_all(struct daemon *d)
 
 	for (size_t i = 0; status == 0 && i < d->config.db_names.n; i++)
 		status = import(d, d->config.db_names.v[i]);
+	if (status == 0 && d->relay.journal != NULL)
+		status = begin_journal(d);
 	return status;
 }
 

@@ -350,11 +350,18 @@ journal_load(struct journal *j, struct relay_store *s, int64_t now,
 	if (ret == 0 && *torn > 0 &&
 	    ftruncate(j->out.fd, (off_t)j->out.size) == -1)
 		return journal_fail(err, j->path);
-	if (ret == 1 &&
-	    (hash_key_make(&j->key) == -1 || ftruncate(j->out.fd, 0) == -1 ||
-		journal_write_header(j, &j->out) == -1))
+	if (ret == 1 && hash_key_make(&j->key) == -1)
 		return journal_fail(err, j->path);
 	return ret;
+}
+
+int
+journal_start(struct journal *j, struct err *err)
+{
+	if (ftruncate(j->out.fd, 0) == -1 ||
+	    journal_write_header(j, &j->out) == -1)
+		return journal_fail(err, j->path);
+	return 0;
 }
 
 int

@@ -349,6 +349,8 @@ load(const struct relay_file_config *c, const struct relay_request *q,
 		    r->journal, r->store, 0, RELAY_FOREVER - 1, &torn, err);
 	if (ret != 1)
 		return ret;
+	if (r->journal != NULL && journal_start(r->journal, err) == -1)
+		return -1;
 	if (q->op == RELAY_PURGE) /* also of what cannot be read */
 		return 0;
 	if (relay_file_read(

@@ -16,7 +16,7 @@ import time
 
 from harness import Daemon, TestCase, sanitizer_env, wait_for
 from pair import OWNER, Pbs, program, sanitized
-from relaydb import RelayDb
+from relaydb import RelayDb, write
 
 DAY = 86400
 TIMEOUT = 8  # of entries that are waited for
@@ -557,6 +557,18 @@ class Trouble(PbsTestCase):
             # What takes its place is not ahead, or changes would have to wait.
             self.assertLess(os.stat(self.daemon.db).st_mtime,
                             time.time() + 60)
+
+    def test_what_a_first_start_finds_in_the_file(self):
+        """It is in the journal at once, for the second one."""
+        addr, until = self.fresh(), int(time.time()) + 600
+        pbs = self.pbs("socket")
+        write(pbs.db, {addr: str(until)})
+        os.chown(pbs.db, *self.ids())
+        self.start(pbs)
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            pbs.stop(number)
+            pbs.start()
+            self.assertEqual(self.db.get(addr), str(until))
 
     def test_tool_at_work_at_the_start(self):
         """It has the journal for a moment, and the start is not to fail."""

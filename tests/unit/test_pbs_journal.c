@@ -39,7 +39,15 @@ open_it(struct relay_store *s, int64_t now, uint64_t *torn)
 	struct journal *j = journal_open(scratch_path("j"), true, 0, &err);
 
 	ck_assert_msg(j != NULL, "%s", err.msg);
-	ck_assert_int_ge(journal_load(j, s, now, LIMIT, torn, &err), 0);
+	switch (journal_load(j, s, now, LIMIT, torn, &err)) {
+	case 1:
+		ck_assert_int_eq(journal_start(j, &err), 0);
+		break;
+	default:
+		ck_abort_msg("%s", err.msg);
+	case 0:
+		break;
+	}
 	return j;
 }
 
@@ -113,6 +121,35 @@ START_TEST(comes_back)
 	relay_store_clear(s);
 	j = open_it(s, 0, &torn);
 	ck_assert_uint_eq(relay_store_count(s), 0);
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* A start that is killed before it has begun the journal, with what it found
+ * elsewhere, is to be followed by one that does the same. */
+START_TEST(not_begun)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_entry e = entry(9, 9000);
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	for (int i = 0; i < 2; i++) {
+		j = journal_open(scratch_path("j"), true, 0, &err);
+		ck_assert_int_eq(journal_load(j, s, 0, LIMIT, &torn, &err), 1);
+		if (i == 0)
+			journal_close(&j);
+	}
+	ck_assert_int_ge(relay_store_touch(s, &e, SLICE("ann"), 0), 0);
+	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 0);
+	ck_assert_ptr_nonnull(relay_store_find(s, &e.key));
 	journal_close(&j);
 	relay_store_destroy(&s);
 	scratch_remove();
@@ -647,6 +684,7 @@ main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, comes_back);
+	tcase_add_test(t, not_begun);
 	tcase_add_test(t, torn_anywhere);
 	tcase_add_test(t, limits);
 	tcase_add_test(t, lean);
