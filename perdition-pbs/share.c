@@ -49,7 +49,10 @@ struct share {
 	int64_t shut_all, unsaid_all; /* the same of all; INT64_MIN: none */
 	int64_t ahead; /* the log's clock less mono, when last seen */
 
-	struct share_change read[RELAY_STORE_FETCH]; /* of a message */
+	struct {
+		struct share_change change;
+		const struct share_message *message;
+	} read[RELAY_STORE_FETCH];
 };
 
 static void on_news(void *arg, const struct relay_news *);
@@ -575,50 +578,75 @@ read_change(struct share *s, const struct share_change *c,
 	}
 }
 
+/* The next change of some messages; false: the end. */
 static bool
-has_key(const struct share_change *c)
+next_change(const struct share_message **m, const struct share_message *end,
+    struct slice *text, struct share_change *c)
 {
-	return c->kind == SHARE_OPEN || c->kind == SHARE_SHUT;
+	for (;;) {
+		int ret = share_wire_read(text, c);
+
+		if (ret == 1)
+			return true;
+		if (ret == -1)
+			continue; /* of a later version, or a stranger's */
+		if (++*m == end)
+			return false;
+		*text = (*m)->text;
+	}
 }
 
-/* Some changes at once, whose entries then come from memory together: most of
- * the time for one is waiting for that.  How many; 0: the end of *text. */
-static size_t
-read_some(struct share *s, struct slice *text)
+/* What the first n of s->read need, all at once: most of the time for one is
+ * waiting for that. */
+static void
+fetch(const struct share *s, size_t n)
 {
 	struct relay_key keys[RELAY_STORE_FETCH];
 	struct slice users[RELAY_STORE_FETCH];
-	size_t n = 0;
-	int ret;
+	size_t some = 0;
 
-	while (n < RELAY_STORE_FETCH &&
-	       (ret = share_wire_read(text, &s->read[n])) != 0) {
-		const struct share_change *c = &s->read[n];
+	for (size_t i = 0; i < n; i++) {
+		const struct share_change *c = &s->read[i].change;
 
-		if (ret == -1)
-			continue; /* of a later version, or a stranger's */
-		n++;
-		if (!has_key(c))
-			break;
-		keys[n - 1] = c->key;
-		users[n - 1] = c->kind == SHARE_OPEN
-				   ? slice_make(c->user, c->user_n)
-				   : SLICE("");
+		if (c->kind != SHARE_OPEN && c->kind != SHARE_SHUT)
+			continue; /* has no key */
+		keys[some] = c->key;
+		users[some++] = c->kind == SHARE_OPEN
+				    ? slice_make(c->user, c->user_n)
+				    : SLICE("");
 	}
-	if (n > 0 && has_key(&s->read[n - 1]))
-		relay_store_fetch(s->relay->store, keys, users, n);
-	return n;
+	relay_store_fetch(s->relay->store, keys, users, some);
+}
+
+static void
+take(struct share *s, size_t n)
+{
+	fetch(s, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct share_message *m = s->read[i].message;
+
+		s->ahead = m->now - s->mono;
+		read_change(s, &s->read[i].change, m);
+	}
 }
 
 void
-share_read(struct share *s, const struct share_message *m)
+share_read(struct share *s, const struct share_message *m, size_t n)
 {
-	struct slice text = m->text;
-	size_t n;
+	const struct share_message *end = m + n;
+	struct slice text;
+	size_t some = 0;
 
+	if (n == 0)
+		return;
 	refresh(s);
-	s->ahead = m->now - s->mono;
-	while ((n = read_some(s, &text)) > 0)
-		for (size_t i = 0; i < n; i++)
-			read_change(s, &s->read[i], m);
+	text = m->text;
+	while (next_change(&m, end, &text, &s->read[some].change)) {
+		s->read[some++].message = m;
+		if (some < RELAY_STORE_FETCH)
+			continue;
+		take(s, some);
+		some = 0;
+	}
+	take(s, some);
 }

@@ -76,8 +76,9 @@ void share_again(struct share *);
 void share_renew(struct share *);
 
 /*
- * A message from the log.  own: it is of this host.  at: when it came into
- * the log, and now: both ms on the log's clock.  from: for our log.
+ * Messages from the log, in its order; the more at once, the quicker.  own: it
+ * is of this host.  at: when it came into the log, and now: both ms on the
+ * log's clock.  from: for our log.
  */
 struct share_message {
 	struct slice text;
@@ -85,7 +86,7 @@ struct share_message {
 	int64_t at, now;
 	struct slice from;
 };
-void share_read(struct share *, const struct share_message *);
+void share_read(struct share *, const struct share_message *, size_t n);
 
 /*
  * The next message to put into the log.  Returns its length; 0: nothing to

@@ -48,8 +48,9 @@ struct share_redis {
 
 	/* The stream. */
 	bool has_last;
-	struct share_id last; /* read */
-	bool last_there;      /* as the greeting found */
+	struct share_id last;    /* read */
+	bool last_there;         /* as the greeting found */
+	unsigned int read_count; /* entries to ask for at a time */
 	bool from_start; /* read from the beginning, and whether that is all
 			  * of it that is alive is not known yet */
 	uint64_t read_n; /* entries since then */

@@ -14,8 +14,11 @@
 
 #include "common/banned.h"
 
-#define BLOCK_MS 5000   /* XREAD comes back at least so often */
-#define READ_COUNT "64" /* entries of the stream in one turn: some ms */
+#define BLOCK_MS 5000 /* XREAD comes back at least so often */
+/* In one turn of the loop are read so many full entries of the stream, or more
+ * that are small; which are few still if those are full after all: some ms. */
+#define READ_MIN 64u
+#define READ_MAX 256u
 
 static void on_read(void *arg, const redisReply *r);
 
@@ -68,25 +71,27 @@ up(struct share_redis *s)
 static void
 read_next(struct share_redis *s, const struct share_id *behind)
 {
-	char id[SHARE_ID_MAX], block[16];
+	char id[SHARE_ID_MAX], count[16], block[16];
 
 	share_id_write(behind, id);
+	snprintf(count, sizeof(count), "%u", s->read_count);
 	snprintf(block, sizeof(block), "%d", BLOCK_MS);
 	share_redis_send(s, &s->reader, on_read,
-	    WORDS(SLICE("XREAD"), SLICE("COUNT"), SLICE(READ_COUNT),
+	    WORDS(SLICE("XREAD"), SLICE("COUNT"), slice_str(count),
 		SLICE("BLOCK"), slice_str(block), SLICE("STREAMS"),
 		slice_str(s->key), slice_str(id)));
 }
 
-static void
-take_entry(struct share_redis *s, const redisReply *r, size_t i)
+/* Entry i as a message, if it is one. */
+static bool
+take_entry(struct share_redis *s, const redisReply *r, size_t i, int64_t now,
+    struct share_message *m)
 {
 	struct share_stored e;
-	struct share_message m;
 	bool ours = share_answer_entry(r, i, &e);
 
 	if (!share_id_before(&s->last, &e.id))
-		return; /* no id, or Redis makes no sense */
+		return false; /* no id, or Redis makes no sense */
 	s->last = e.id;
 	s->has_last = true;
 	if (!s->has_kept && share_is_up(s->share)) {
@@ -94,15 +99,47 @@ take_entry(struct share_redis *s, const redisReply *r, size_t i)
 		s->kept = e.id;
 	}
 	if (!ours || e.id.ms > INT64_MAX / 2)
-		return;
-	m.text = e.changes;
-	m.from = e.from;
-	m.own = slice_eq(e.from, slice_str(s->self));
-	m.at = (int64_t)e.id.ms;
-	m.now = share_redis_now(s);
-	if (m.now < m.at)
-		m.now = m.at;
-	share_read(s->share, &m);
+		return false;
+	m->text = e.changes;
+	m->from = e.from;
+	m->own = slice_eq(e.from, slice_str(s->self));
+	m->at = (int64_t)e.id.ms;
+	m->now = now < m->at ? m->at : now;
+	return true;
+}
+
+/* How many to ask for, when n had so many bytes. */
+static unsigned int
+count_for(size_t n, size_t bytes)
+{
+	size_t count =
+	    bytes == 0 ? 0 : READ_MIN * SHARE_MESSAGE_MAX * n / bytes;
+
+	return count < READ_MIN   ? READ_MIN
+	       : count > READ_MAX ? READ_MAX
+				  : (unsigned int)count;
+}
+
+static void
+take_entries(struct share_redis *s, const redisReply *r, size_t n)
+{
+	struct share_message m[RELAY_STORE_FETCH];
+	int64_t now = share_redis_now(s);
+	size_t some = 0, bytes = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!take_entry(s, r, i, now, &m[some]))
+			continue;
+		bytes += m[some].text.n;
+		if (++some < RELAY_STORE_FETCH)
+			continue;
+		share_read(s->share, m, some);
+		some = 0;
+	}
+	share_read(s->share, m, some);
+	s->read_n += n;
+	s->kept_n += n;
+	s->read_count = count_for(n, bytes);
 }
 
 static void
@@ -124,10 +161,7 @@ on_read(void *arg, const redisReply *r)
 		share_link_push(s->reader);
 	if (s->reader == NULL)
 		return; /* what was asked for is read again */
-	s->read_n += n;
-	s->kept_n += n;
-	for (size_t i = 0; i < n; i++)
-		take_entry(s, r, i);
+	take_entries(s, r, n);
 	if (!share_is_up(s->share) &&
 	    (n == 0 || !s->has_newest ||
 		!share_id_before(&s->last, &s->newest)))
@@ -149,6 +183,7 @@ begin(struct share_redis *s)
 		s->from_start = true;
 		s->read_n = 0;
 	}
+	s->read_count = READ_MIN;
 	s->kept_n = 0;
 	s->kept = s->last;
 	s->has_kept = s->has_last;

@@ -302,7 +302,7 @@ host_read(struct host *h)
 		.from = slice_str(name),
 	};
 	h->read_to++;
-	share_read(h->share, &m);
+	share_read(h->share, &m, 1);
 	return true;
 }
 
@@ -795,7 +795,7 @@ inject(struct host *h, const char *text, int64_t at)
 		.now = log_ms(),
 		.from = SLICE("mallory") };
 
-	share_read(h->share, &m);
+	share_read(h->share, &m, 1);
 }
 
 /* Whoever can write to Redis is bound by the rules of each host. */
