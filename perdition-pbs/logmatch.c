@@ -377,6 +377,19 @@ match_regex(struct logmatch *m, struct look *l)
 
 /* --- a line -------------------------------------------------------------- */
 
+/* NULL, or why it is no line, whatever the patterns. */
+static const char *
+no_line(struct slice line)
+{
+	if (line.n == 0)
+		return "empty";
+	if (line.n > LOGMATCH_LINE_MAX)
+		return "too long";
+	if (memchr(line.p, '\0', line.n) != NULL)
+		return "holds a NUL byte";
+	return NULL;
+}
+
 int
 logmatch_explain(struct logmatch *m, struct slice line, int64_t now,
     struct logmatch_login *login, char why[LOGMATCH_WHY_MAX])
@@ -384,11 +397,11 @@ logmatch_explain(struct logmatch *m, struct slice line, int64_t now,
 	struct look l = {
 		.line = line, .now = now, .login = login, .why = why
 	};
+	const char *none = no_line(line);
 	int ret;
 
-	if (line.n == 0 || line.n > LOGMATCH_LINE_MAX ||
-	    memchr(line.p, '\0', line.n) != NULL) {
-		say(&l, "empty, too long, or with a NUL byte");
+	if (none != NULL) {
+		say(&l, none);
 		return 0;
 	}
 	login->kind = AUTH_LOGIN;

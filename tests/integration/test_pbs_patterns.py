@@ -141,6 +141,29 @@ class Guide(DovecotTestCase):
             self.assertRegex(done.stdout, r"(?m)^\d+: no, dovecot: byte \d+: "
                              r'expected "\{=Login\|Logged in\}"$')
 
+    def test_test_pattern_on_odd_lines(self):
+        good = (self.stamped("mx dovecot: imap-login: Login: user=<bob>, rip=")
+                + CLIENTS4[0] + ", lip=127.0.0.1").encode()
+        lines = {good: "login", good + b"\r": "login", b"\r": "no, empty",
+                 good + b"\r\r": "no, dovecot: byte %d: expected the end"
+                 % (len(good) + 1),
+                 b"\r" + good: "no, does not begin with a time stamp",
+                 good.replace(b"bob", b"b\rb"): 'no, dovecot: byte 54: '
+                 'expected "{user}"',
+                 good + b"\0": "no, holds a NUL byte",
+                 b"\0" + good: "no, holds a NUL byte",
+                 b"x" * (1 << 20) + good: "no, too long",
+                 good + b"x" * (1 << 20): "no, too long"}
+        done = subprocess.run(
+            [program("perdition-pbs"), "--config_file=", "--pattern",
+             "dovecot", "--test_pattern", "-"],
+            input=b"\n".join(lines) + b"\n", capture_output=True, timeout=20,
+            check=True)
+        said = done.stdout.decode().splitlines()[:-1]
+        self.assertEqual(len(said), len(lines), said)
+        for number, (line, want) in enumerate(zip(said, lines.values()), 1):
+            self.assertTrue(line.startswith(f"{number}: {want}"), line)
+
     def test_pattern_file(self):
         """The guide's own pattern, on the guide's own line."""
         text = (GUIDES / "other-servers.md").read_text()
