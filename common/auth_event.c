@@ -309,11 +309,12 @@ static bool
 get_name(
     struct slice *s, const struct slice names[], size_t count, size_t *index)
 {
-	struct slice word = get_until(s, ' ');
-	size_t i;
+	for (size_t i = 0; i < count; i++) {
+		size_t n = names[i].n;
 
-	for (i = 0; i < count; i++) {
-		if (slice_eq(word, names[i])) {
+		if (slice_starts(*s, names[i]) &&
+		    (s->n == n || s->p[n] == ' ')) {
+			*s = slice_skip(*s, n);
 			*index = i;
 			return true;
 		}

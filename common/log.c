@@ -204,11 +204,18 @@ struct line {
 	size_t n;
 };
 
-/* All of s or nothing; leaves room for CUT.  Whether it fitted. */
+/* Bytes that there is room for, and for CUT. */
+static size_t
+room(const struct line *line)
+{
+	return sizeof(line->text) - (sizeof(CUT) - 1) - line->n;
+}
+
+/* All of s or nothing.  Whether it fitted. */
 static bool
 append(struct line *line, struct slice s)
 {
-	if (s.n > sizeof(line->text) - (sizeof(CUT) - 1) - line->n)
+	if (s.n > room(line))
 		return false;
 	memcpy(line->text + line->n, s.p, s.n);
 	line->n += s.n;
@@ -254,6 +261,25 @@ append_value(struct line *line, struct slice value)
 	return n != -1 && append(line, slice_make(quoted, (size_t)n));
 }
 
+/* All that stands before a value; whether it fitted, and a byte of that. */
+static bool
+append_key(struct line *line, struct slice key, bool cut)
+{
+	char *p = line->text + line->n;
+
+	if (key.n + sizeof(" =x") - 1 > room(line)) /* "~=" has more */
+		return false;
+	if (line->n > 0)
+		*p++ = ' ';
+	memcpy(p, key.p, key.n);
+	p += key.n;
+	if (cut)
+		*p++ = '~';
+	*p++ = '=';
+	line->n = (size_t)(p - line->text);
+	return true;
+}
+
 static bool
 append_field(struct line *line, const char *key, struct slice value)
 {
@@ -262,10 +288,7 @@ append_field(struct line *line, const char *key, struct slice value)
 
 	if (cut)
 		value.n = VALUE_MAX;
-	if ((before == 0 || append(line, SLICE(" "))) &&
-	    append(line, slice_str(key)) &&
-	    append(line, cut ? SLICE("~=") : SLICE("=")) &&
-	    append_value(line, value))
+	if (append_key(line, slice_str(key), cut) && append_value(line, value))
 		return true;
 	line->n = before; /* no half field */
 	return false;

@@ -24,12 +24,16 @@ void
 relay_key_make(
     struct relay_key *k, const struct addr *a, unsigned int v4, unsigned int v6)
 {
-	struct addr masked = *a;
+	struct addr masked;
 
-	addr_mask(&masked, v4, v6);
 	memset(k, 0, sizeof(*k));
-	k->ip = masked.ip;
 	k->prefix = (uint8_t)(addr_is_v4(a) ? v4 + V4_BITS : v6);
+	k->ip = a->ip;
+	if (!relay_key_is_net(k))
+		return;
+	masked = *a;
+	addr_mask(&masked, v4, v6);
+	k->ip = masked.ip;
 }
 
 size_t

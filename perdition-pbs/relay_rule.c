@@ -48,13 +48,9 @@ begin_alike(const struct addr_net *net, const struct relay_key *k)
 
 	memcpy(a, &net->ip, sizeof(a));
 	memcpy(b, &k->ip, sizeof(b));
-	for (size_t i = 0; i < 2; i++, bits -= bits < 64 ? bits : 64) {
-		uint64_t mask = bits < 64 ? ~(UINT64_MAX >> bits) : UINT64_MAX;
-
-		if (((a[i] ^ b[i]) & htobe64(mask)) != 0)
-			return false;
-	}
-	return true;
+	if (bits <= 64)
+		return bits == 0 || be64toh(a[0] ^ b[0]) >> (64 - bits) == 0;
+	return a[0] == b[0] && be64toh(a[1] ^ b[1]) >> (128 - bits) == 0;
 }
 
 /* Whether the two share an address: then one holds the other. */
