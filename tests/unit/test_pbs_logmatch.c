@@ -252,6 +252,83 @@ START_TEST(matching)
 }
 END_TEST
 
+/* The line without its fraction of a second, if it has one. */
+static struct slice
+whole_second(struct slice line, char out[1024])
+{
+	const char *fraction = memmem(line.p, line.n, ".678901", 7);
+	size_t before = fraction == NULL ? 0 : (size_t)(fraction - line.p);
+
+	ck_assert_uint_le(line.n, 1024);
+	if (fraction == NULL)
+		return line;
+	memcpy(out, line.p, before);
+	memcpy(out + before, fraction + 7, line.n - before - 7);
+	return slice_make(out, line.n - 7);
+}
+
+/* Whatever line came before: its beginning is remembered, which must not be
+ * taken for that of another. */
+START_TEST(after_another)
+{
+	struct logmatch *m = of_perdition();
+	struct logmatch_login login;
+	char one[1024], other[1024];
+
+	setenv("TZ", "America/New_York", 1);
+	tzset();
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		struct slice next = whole_second(lines[i].line, other);
+
+		logmatch_line(
+		    m, whole_second(lines[_i].line, one), ISO_TIME, &login);
+		ck_assert_int_eq(
+		    logmatch_line(m, next, ISO_TIME, &login), lines[i].ret);
+		logmatch_line(m, lines[_i].line, ISO_TIME, &login);
+		ck_assert_int_eq(
+		    logmatch_line(m, lines[i].line, ISO_TIME, &login),
+		    lines[i].ret);
+	}
+	logmatch_destroy(&m);
+}
+END_TEST
+
+START_TEST(stamps_in_a_row)
+{
+	static const struct {
+		const char *stamp;
+		int64_t when;
+	} row[] = {
+		{ "2026-11-22T17:04:05+01:00", ISO_TIME },
+		{ "2026-11-22T17:04:05+01:00", ISO_TIME },
+		{ "2026-11-22T17:04:04+01:00", ISO_TIME - 1 },
+		{ "2026-11-22T17:04:04+02:00", ISO_TIME - 3601 },
+		{ "2026-11-22T17:04:04.9+01:00", ISO_TIME - 1 },
+		{ "2026-11-22T16:04:04Z", ISO_TIME - 1 },
+		{ "Nov 22 11:04:05", ISO_TIME },
+		{ "Nov 22 11:04:05", ISO_TIME },
+		{ "Nov 22 11:04:04", ISO_TIME - 1 },
+	};
+	struct logmatch *m = of_perdition();
+	struct logmatch_login login;
+	char line[1024];
+
+	setenv("TZ", "America/New_York", 1);
+	tzset();
+	for (size_t i = 0; i < COUNT(row); i++) {
+		int n = snprintf(line, sizeof(line),
+		    "%s mx perdition.imap4[%zu]: %s", row[i].stamp, i / 2 + 1,
+		    GOOD);
+
+		ck_assert_int_eq(logmatch_line(m, slice_make(line, (size_t)n),
+				     ISO_TIME, &login),
+		    1);
+		ck_assert_int_eq(login.when, row[i].when);
+	}
+	logmatch_destroy(&m);
+}
+END_TEST
+
 /* --- forging: what an attacker may choose is the user's name ------------- */
 
 static const struct slice names[] = {
@@ -450,6 +527,8 @@ main(void)
 	tcase_add_loop_test(t, stamping, 0, COUNT(stamps));
 	tcase_add_test(t, boundary);
 	tcase_add_loop_test(t, matching, 0, COUNT(lines));
+	tcase_add_loop_test(t, after_another, 0, COUNT(lines));
+	tcase_add_test(t, stamps_in_a_row);
 	tcase_add_loop_test(t, forging, 0, COUNT(names));
 	tcase_add_loop_test(t, site_pattern, 0, COUNT(patterns));
 	tcase_add_loop_test(t, seeking, 0, COUNT(lines));
