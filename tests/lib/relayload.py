@@ -14,13 +14,13 @@ from lineclient import relays
 TICK = 0.005  # seconds
 
 
-def record(addr, when):
+def record(addr, when, user="bob"):
     """A login as perdition's log process tells of it."""
     host = f"[{addr}]" if ":" in addr else addr
     return (f"perdition-auth 1 kind=login time={when} session=1 "
             f"protocol=IMAP4 client={host}:999 local=198.51.100.1:143 "
             "client-secure=plaintext server-secure=plaintext "
-            'status=ok authz=NONE user="bob" server="a:143" '
+            f'status=ok authz=NONE user="{user}" server="a:143" '
             'reason="" received=0 sent=0\n').encode()
 
 
