@@ -86,6 +86,12 @@ static const struct {
 	  "192.0.2.7:5,",
 	    ",205,48,24,login,x,R=OK," },
 	/* Logins that failed. */
+	{ "dovecot: imap-login: proxy(",
+	    ",198.51.100.1:143): Login failed: x: user=<bob>, method=PLAIN, "
+	    "rip=192.0.2.7, lip=198.51.100.1, session=<x>" },
+	{ "dovecot: imap-login: proxy(x,198.51.100.1:143): Login failed: x: "
+	  "user=<",
+	    ">, rip=192.0.2.7, lip=198.51.100.1" },
 	{ "imapd: LOGIN FAILED, user=", ", ip=[::ffff:192.0.2.7], port=[1]" },
 	{ "cyrus/imap[1]: badlogin: h [192.0.2.7] plaintext (",
 	    ") [SASL(-13): x]" },

@@ -15,18 +15,19 @@
 /* What follows "imap-login: "; of 2.4 with "Logged in", before with "Login".
  * Dovecot writes a name of 80 bytes at most and no control characters. */
 #define DOVECOT_CLIENT                                                         \
-	"user=<{user}>{?, method={word}?}, rip={client}, lip={address}"        \
+	">{?, method={word}?}, rip={client}, lip={address}"                    \
 	"{?, mpid={number}?}{?, TLS?}{?, secured?}{?, session=<{word}>?}"
-#define DOVECOT "{=Login|Logged in}: " DOVECOT_CLIENT
+#define DOVECOT "{=Login|Logged in}: user=<{user}" DOVECOT_CLIENT
 
 /*
  * As a proxy, when the server behind has let the user in.  Of a login that it
- * refused the line goes on with "Login failed" there; a name with that text in
- * it would have to make the rest of that line end as this one does.
+ * refused the line goes on with "Login failed" there, behind a name that is not
+ * cut as the second one is; so that no field may take whatever stands behind
+ * the first: a name with all of this line in it would swallow that.
  */
 #define DOVECOT_PROXY                                                          \
-	"proxy({text},{address}): Started proxying to <{host}> "               \
-	"({number}.{number} secs): " DOVECOT_CLIENT
+	"proxy({user},{address}): Started proxying to <{host}> "               \
+	"({number}.{number} secs): user=<{same}" DOVECOT_CLIENT
 
 /* It cuts the name at 80 bytes, and the host too. */
 #define UW "{syslog}{=Login |Authenticated |Auth |APOP }user={user}"

@@ -126,6 +126,8 @@ field(const struct shape_op *op, struct slice s, struct shape_match *m)
 		n = some(free_text(op, s));
 		m->user = slice_make(s.p, n);
 		return n;
+	case SHAPE_SAME:
+		return slice_starts(s, m->user) ? m->user.n : NO_MATCH;
 	case SHAPE_TEXT:
 		return free_text(op, s);
 	case SHAPE_ADDRESS:

@@ -16,7 +16,8 @@
  *   {user}     one byte or more up to the first byte that is the first of the
  *              literal text behind the field, or up to the end of the line
  *              when the field is last; no control characters; once
- *   {text}     the same, or nothing, and of no interest
+ *   {same}     what {user} stood for, once more
+ *   {text}     as {user}, or nothing, and of no interest
  *   {address}  another address, perhaps with a port
  *   {host} {number} {word}
  *              the longest run of the bytes that such a thing consists of:
@@ -47,6 +48,7 @@ enum shape_field {
 	SHAPE_NUMBER,
 	SHAPE_WORD,
 	SHAPE_PERDITION,
+	SHAPE_SAME,
 	SHAPE_FIELDS
 };
 

@@ -26,6 +26,7 @@ static const char *const names[SHAPE_FIELDS] = {
 	[SHAPE_NUMBER] = "number",
 	[SHAPE_WORD] = "word",
 	[SHAPE_PERDITION] = "perdition",
+	[SHAPE_SAME] = "same",
 };
 
 struct reader {
@@ -117,6 +118,8 @@ named(struct reader *r, struct slice source, struct slice name)
 			continue;
 		if (f == SHAPE_SYSLOG && sh->n > 0)
 			return refuse(r, "stands not in front", source);
+		if (f == SHAPE_SAME && !shape_has(sh, SHAPE_USER))
+			return refuse(r, "stands not behind {user}", source);
 		add(r, SHAPE_OP_FIELD, source)->field = (enum shape_field)f;
 		if (f == SHAPE_CLIENT4)
 			f = SHAPE_CLIENT;

@@ -31,6 +31,9 @@ STARTED = ("x,127.0.0.12:143): started proxying to <h> (0.1 secs): "
 PROXIED = [*HOSTILE, STARTED, STARTED + ", session=<x",
            STARTED + ", session=<x>", STARTED.replace("started", "Started"),
            STARTED.partition(">,")[0], STARTED.partition("bob")[0]]
+# Only the first of two names in a line is written in full.
+LONG = ["y" * 80 + name[1:].replace("started", "Started") for name in PROXIED
+        if name.startswith("x,")]
 
 
 class DovecotTestCase(TestCase):
@@ -189,6 +192,7 @@ class Proxy(DovecotTestCase):
             self.subdir("behind"), "two", BEHIND, 143, 110,
             {name: ("secret", {}) for name in ["bob", "a b", *PROXIED]}))
         self.start_dovecot({}, extra="""
+            auth_username_format = %%u
             passdb {
               driver = static
               args = proxy=y host=%s nopassword=y
@@ -203,7 +207,7 @@ class Proxy(DovecotTestCase):
         self.refused(failing, ["bob", "nobody", FORGED,
                                "x\n" + self.stamped(FORGED),
                                "x\r\n" + self.stamped(FORGED) + "\r\n",
-                               "y" * 480 + FORGED, *PROXIED])
+                               "y" * 480 + FORGED, *PROXIED, *LONG])
         for name in PROXIED:
             self.login(hostile, name)
         self.assertTrue(self.login(last, "bob"))

@@ -64,16 +64,6 @@ static const struct {
 	    ">, method=XOAUTH2, rip=192.0.2.7, lip=198.51.100.1, TLS, "
 	    "session=<E8uwQBNG4pTBiMOk>",
 	    "192.0.2.7" },
-	{ "dovecot",
-	    HEAD "dovecot: imap-login: proxy(bob,198.51.100.1:143): Started "
-		 "proxying to <imap.example.org> (0.007 secs): user=<",
-	    ">, method=PLAIN, rip=192.0.2.7, lip=198.51.100.1, TLS, "
-	    "session=<vsBcXCZhzdd/AAAV>",
-	    "192.0.2.7" },
-	{ "dovecot",
-	    "Nov 22 16:04:05 pop3-login: Info: proxy(bob,[2001:db8::1]:110): "
-	    "Started proxying to <2001:db8::1> (12.345 secs): user=<",
-	    ">, rip=2001:db8::7, lip=198.51.100.1", "2001:db8::7" },
 	{ "courier", HEAD "imapd: LOGIN, user=",
 	    ", ip=[::ffff:192.0.2.7], port=[51234], protocol=IMAP",
 	    "192.0.2.7" },
@@ -294,6 +284,10 @@ END_TEST
 #define BEHIND "198.51.100.1:143): Started proxying to <h> (0.1 secs): user=<"
 #define REST ">, method=PLAIN, rip=" EVIL ", lip=" EVIL ", session=<a>"
 
+#define LONG                                                                   \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xxxxxxxxxxxxxxxxxxxx"
+
 static const struct slice proxied[] = {
 	SLICE("x," BEHIND "bob" REST),
 	SLICE("x," BEHIND "bob>, method=PLAIN, rip=" EVIL ", lip=" EVIL
@@ -305,6 +299,11 @@ static const struct slice proxied[] = {
 	SLICE("x): Started proxying to <h> (0.1 secs): user=<bob" REST),
 	SLICE("bob>, method=PLAIN, rip=" EVIL ", lip=" EVIL),
 	SLICE("x\n" HEAD "dovecot: imap-login: proxy(x," BEHIND "bob" REST),
+	/* The second is cut behind 80 bytes. */
+	SLICE(LONG "," BEHIND "y"),
+	SLICE(LONG "," BEHIND LONG),
+	SLICE(LONG "," BEHIND LONG REST),
+	SLICE(LONG "," BEHIND "bob" REST),
 };
 
 /* What Dovecot writes of name, when what has happened. */
@@ -313,11 +312,13 @@ match_proxied(const char *what, struct slice name, struct logmatch_login *login)
 {
 	struct logmatch *m = of("dovecot");
 	char line[4096];
+	bool cut = name.n > 80;
 	int ret, n = snprintf(line, sizeof(line),
 		     HEAD "dovecot: imap-login: proxy(%.*s,198.51.100.1:143): "
-			  "%s: user=<%.*s>, method=PLAIN, rip=192.0.2.7, "
+			  "%s: user=<%.*s%s>, method=PLAIN, rip=192.0.2.7, "
 			  "lip=198.51.100.2, session=<b>",
-		     (int)name.n, name.p, what, (int)name.n, name.p);
+		     (int)name.n, name.p, what, cut ? 77 : (int)name.n, name.p,
+		     cut ? "..." : "");
 
 	ck_assert_int_lt(n, (int)sizeof(line));
 	ret = logmatch_line(m, slice_make(line, (size_t)n), NOW, login);
@@ -700,6 +701,8 @@ static const struct {
 	{ "pattern x\nident xd\nlogin {syslog}{client}{client}", "twice" },
 	{ "pattern x\nident xd\nlogin {syslog}{client}{client4}", "twice" },
 	{ "pattern x\nident xd\nlogin {syslog}{user} {user}", "twice" },
+	{ "pattern x\nident xd\nlogin {syslog}{same} {user} {client}",
+	    "stands not behind {user}" },
 	{ "pattern x\nident xd\nlogin {syslog}a{?b {client}?}",
 	    "may not be left out" },
 	{ "pattern x\nident xd\nlogin {syslog}{?{word}?} {client}",
@@ -797,6 +800,11 @@ static const struct {
 	{ "in {user} from {client}", "in bob from 192.0.2.7 ", 0, NULL, NULL },
 	{ "{client} {user}", "192.0.2.7 a b c", 1, "a b c", "192.0.2.7" },
 	{ "{client} {user}", "192.0.2.7 ", 0, NULL, NULL },
+	{ "{user} {same} {client}", "b b 192.0.2.7", 1, "b", "192.0.2.7" },
+	{ "{user} {same} {client}", "b c 192.0.2.7", 0, NULL, NULL },
+	{ "{user} {same} {client}", "b bb 192.0.2.7", 0, NULL, NULL },
+	{ "{user} {same} {client}", "bb b 192.0.2.7", 0, NULL, NULL },
+	{ "{client} {user} {same}", "192.0.2.7 b b", 1, "b", "192.0.2.7" },
 	{ "{client}", "192.0.2.7", 1, "", "192.0.2.7" },
 	{ "{client4}!", "192.0.2.7!", 1, "", "192.0.2.7" },
 	{ "{client4}!", "::1!", 0, NULL, NULL },
