@@ -51,6 +51,7 @@ struct share_redis {
 	struct share_id last;    /* read */
 	bool last_there;         /* as the greeting found */
 	unsigned int read_count; /* entries to ask for at a time */
+	unsigned int asked;      /* for so many */
 	bool from_start; /* read from the beginning, and whether that is all
 			  * of it that is alive is not known yet */
 	uint64_t read_n; /* entries since then */

@@ -30,7 +30,8 @@ on_first(void *arg, const redisReply *r)
 	struct share_id first;
 	int64_t age;
 
-	if (share_redis_refused(s, r) || share_answer_first(r, &first) != 1)
+	if (share_redis_refused(s, r) || !s->from_start ||
+	    share_answer_first(r, &first) != 1)
 		return;
 	s->from_start = false;
 	age = share_redis_now(s) - (int64_t)first.ms;
@@ -61,7 +62,17 @@ up(struct share_redis *s)
 	/* Where we went on from: else the stream may have been cut past what we
 	 * were about to read. */
 	share_redis_check_kept(s);
-	s->from_start = s->from_start && s->read_n >= s->maxlen_n;
+}
+
+/*
+ * The stream has been read to its very end.  Where that is cut at so many
+ * entries, it had as many when we began, and when it was cut past what we were
+ * about to read.
+ */
+static void
+check_start(struct share_redis *s)
+{
+	s->from_start = s->read_n >= s->maxlen_n;
 	if (s->from_start)
 		share_redis_send(s, &s->writer, on_first,
 		    WORDS(SLICE("XRANGE"), slice_str(s->key), SLICE("-"),
@@ -73,6 +84,7 @@ read_next(struct share_redis *s, const struct share_id *behind)
 {
 	char id[SHARE_ID_MAX], count[16], block[16];
 
+	s->asked = s->read_count;
 	share_id_write(behind, id);
 	snprintf(count, sizeof(count), "%u", s->read_count);
 	snprintf(block, sizeof(block), "%d", BLOCK_MS);
@@ -147,6 +159,7 @@ on_read(void *arg, const redisReply *r)
 {
 	struct share_redis *s = arg;
 	struct share_stored newest = { { 0, 0 }, SLICE(""), SLICE("") };
+	unsigned int asked = s->asked;
 	size_t n;
 
 	if (share_redis_refused(s, r))
@@ -166,6 +179,8 @@ on_read(void *arg, const redisReply *r)
 	    (n == 0 || !s->has_newest ||
 		!share_id_before(&s->last, &s->newest)))
 		up(s);
+	if (s->from_start && n < asked && share_is_up(s->share))
+		check_start(s);
 }
 
 static void
