@@ -397,6 +397,70 @@ START_TEST(kept)
 }
 END_TEST
 
+/* As a user who may write to the file, but not to its directory. */
+static int
+shut_as_nobody(const char *name)
+{
+	const uid_t nobody = 65534;
+	int ret;
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(chown(scratch_path("x"), nobody, nobody), 0);
+	ck_assert_int_eq(chmod(scratch, 0555), 0);
+	if (geteuid() != 0)
+		return dbfile_shut(name, &err);
+	ck_assert_int_eq(seteuid(nobody), 0);
+	ret = dbfile_shut(name, &err);
+	ck_assert_int_eq(seteuid(0), 0);
+	return ret;
+}
+
+/* By the spare, by taking the file away, or by emptying it: nobody is in it,
+ * and who has it open is to look again. */
+START_TEST(shut)
+{
+	struct relay_store *s = relay_store_create();
+	int64_t now = time(NULL);
+	const char *name;
+	struct stat st;
+	int fd;
+
+	scratch_make();
+	name = name_of(_i);
+	put(s, "203.0.113.77", INT64_MAX / 4);
+	write_file(name, s);
+	ck_assert_msg(dbfile_keep_spare(name, (uid_t)-1, (gid_t)-1, &err) == 0,
+	    "%s", err.msg);
+	ck_assert_int_eq(access(scratch_path(".x.empty"), F_OK), 0);
+	fd = open(scratch_path("x"), O_RDONLY);
+	ck_assert_int_eq(dbfile_shut(name, &err), 0);
+	ck_assert_str_eq(get(name, "203.0.113.77"), "");
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_gt(st.st_mtime, now + 86400);
+	close(fd);
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	ck_assert_int_eq(st.st_mode & 07777, 0644);
+	ck_assert_int_lt(st.st_mtime, now + 60);
+	ck_assert_int_eq(access(scratch_path(".x.empty"), F_OK), -1);
+	/* There is none any more. */
+	write_file(name, s);
+	ck_assert_int_eq(dbfile_shut(name, &err), 0);
+	ck_assert_int_eq(access(scratch_path("x"), F_OK), -1);
+	ck_assert_int_eq(dbfile_shut(name, &err), 0);
+	/* Nor may anything be renamed or removed there. */
+	write_file(name, s);
+	ck_assert_msg(shut_as_nobody(name) == 0, "%s", err.msg);
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+	ck_assert_int_gt(st.st_mtime, now + 86400);
+	ck_assert_int_eq(chmod(scratch, 0755), 0);
+	write_file(name, s);
+	ck_assert_str_ne(get(name, "203.0.113.77"), "");
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -411,5 +475,6 @@ main(void)
 	tcase_add_test(t, unknown_types);
 	tcase_add_test(t, paced);
 	tcase_add_loop_test(t, kept, 0, COUNT(types));
+	tcase_add_loop_test(t, shut, 0, COUNT(types));
 	return check_run("outputs", t);
 }
