@@ -155,8 +155,10 @@ add_reason(struct popmap_error *all, const struct popmap_error *one)
 {
 	size_t n = strnlen(all->msg, sizeof(all->msg) - 1);
 
-	snprintf(all->msg + n, sizeof(all->msg) - n, "%s%s", n == 0 ? "" : "; ",
-	    one->msg);
+	/* What does not fit is cut. */
+	if (snprintf(all->msg + n, sizeof(all->msg) - n, "%s%s",
+		n == 0 ? "" : "; ", one->msg) < 0)
+		all->msg[n] = '\0';
 }
 
 /* 0 with *res, or -1 with err. */
