@@ -156,37 +156,17 @@ import(struct daemon *d, const char *name)
 	return 0;
 }
 
-/* At once with what was imported: a kill must not leave a journal that tells of
- * nobody, and the files be made by that. */
-static int
-begin_journal(struct daemon *d)
-{
-	const struct relay_store *s = d->relay.store;
-	struct journal *j = d->relay.journal;
-	struct err err;
-
-	if (relay_store_count(s) > 0 && journal_snapshot(j, s, &err) == 0)
-		return 0;
-	if (journal_start(j, &err) == -1)
-		return fail(&err, EX_CANTCREAT);
-	/* In a directory that allows no new file. */
-	for (size_t i = 0; i < relay_store_count(s); i++) {
-		const struct relay_entry *e = relay_store_at(s, i);
-
-		journal_touch(j, e, relay_store_user(s, e));
-	}
-	return 0;
-}
-
 static int
 import_all(struct daemon *d)
 {
+	struct err err;
 	int status = 0;
 
 	for (size_t i = 0; status == 0 && i < d->config.db_names.n; i++)
 		status = import(d, d->config.db_names.v[i]);
-	if (status == 0 && d->relay.journal != NULL)
-		status = begin_journal(d);
+	if (status == 0 && d->relay.journal != NULL &&
+	    journal_start_with(d->relay.journal, d->relay.store, &err) == -1)
+		status = fail(&err, EX_CANTCREAT);
 	return status;
 }
 
@@ -272,7 +252,9 @@ make_db(struct relay_db *db)
 
 	if (relay_db_rebuild(db, &err) == 0)
 		return 0;
-	if ((err.code == ENOSPC || err.code == EDQUOT || err.code == EFBIG) &&
+	/* LMDB calls a page that was written in part EIO. */
+	if ((err.code == ENOSPC || err.code == EDQUOT || err.code == EFBIG ||
+		err.code == EIO) &&
 	    relay_db_shut(db, &err, &shut) == 0)
 		return 0;
 	return fail(&err, EX_CANTCREAT);

@@ -42,15 +42,16 @@ int journal_chown(struct journal *, uid_t, gid_t);
  * Reads all that is there into store; entries dead at now are left out, and
  * none lives past limit.  *torn is set to the bytes cut off at the end.
  * 0; 1 for a new one, or one of which a power failure has left nothing: it
- * tells nothing, and has to be begun before anything else, by journal_start()
- * or by a snapshot; or -1 with err: not readable, or not ours.
+ * tells nothing, and has to be begun before anything else, by
+ * journal_start_with(); or -1 with err: not readable, or not ours.
  */
 int journal_load(struct journal *, struct relay_store *, int64_t now,
     int64_t limit, uint64_t *torn, struct err *);
 
-/* Begins a new one, from then on the next load finds that nobody may relay.  0,
- * or -1 with err. */
-int journal_start(struct journal *, struct err *);
+/* Begins a new one with what store holds, on the disk when this returns.  0, or
+ * -1 with err. */
+int journal_start_with(
+    struct journal *, const struct relay_store *, struct err *);
 
 /*
  * The same for one who only looks, and takes no lock, while a daemon may be at

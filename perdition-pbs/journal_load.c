@@ -356,12 +356,23 @@ journal_load(struct journal *j, struct relay_store *s, int64_t now,
 }
 
 int
-journal_start(struct journal *j, struct err *err)
+journal_start_with(
+    struct journal *j, const struct relay_store *s, struct err *err)
 {
+	/* At once with all of it: a kill must not leave a journal that tells
+	 * of nobody, and the files be made by that. */
+	if (relay_store_count(s) > 0 && journal_snapshot(j, s, err) == 0)
+		return 0;
 	if (ftruncate(j->out.fd, 0) == -1 ||
 	    journal_write_header(j, &j->out) == -1)
 		return journal_fail(err, j->path);
-	return 0;
+	/* In a directory that allows no new file. */
+	for (size_t i = 0; i < relay_store_count(s); i++) {
+		const struct relay_entry *e = relay_store_at(s, i);
+
+		journal_touch(j, e, relay_store_user(s, e));
+	}
+	return journal_flush(j, s, err);
 }
 
 int

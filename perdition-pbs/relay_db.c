@@ -672,12 +672,23 @@ relay_db_flush(struct relay_db *d)
 		flush_in_place(d);
 }
 
-/* The present file may have all of what it was made for, and more. */
+/* Whether what is open is the file under its name, as it was left. */
+static bool
+is_present(const struct relay_db *d)
+{
+	if (d->file == NULL || dbfile_lock(d->file, 0) == -1)
+		return false;
+	dbfile_unlock(d->file);
+	return true;
+}
+
+/* The present file may have all of what it was made for, and more; unless the
+ * new one has its name already, and was not heard of yet. */
 static void
 cancel_build(struct relay_db *d)
 {
 	relay_build_cancel(&d->build);
-	d->anew = d->anew || d->again || d->file == NULL;
+	d->anew = d->anew || d->again || !is_present(d);
 	d->again = false;
 	drop_from_queue(d, d->kept_n);
 }

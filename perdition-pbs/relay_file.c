@@ -334,32 +334,32 @@ relay_execute(struct relay *r, const struct relay_request *q, int64_t now,
 
 /*
  * What is there, from the journal if the daemon left one, else from the
- * file.  Those past their time are loaded too (from 0 on): expiring them is
- * what the caller may have come for.
+ * file, with which a journal is begun then.  Those past their time are loaded
+ * too (from 0 on) when expiring them is what the caller has come for; else they
+ * must not get into the file again.
  */
 static int
 load(const struct relay_file_config *c, const struct relay_request *q,
-    struct relay *r, struct err *err)
+    struct relay *r, int64_t now, struct err *err)
 {
+	int64_t from = q->op == RELAY_EXPIRE ? 0 : now;
 	uint64_t torn;
 	int ret = 1;
 
 	if (r->journal != NULL)
 		ret = journal_load(
-		    r->journal, r->store, 0, RELAY_FOREVER - 1, &torn, err);
+		    r->journal, r->store, from, RELAY_FOREVER - 1, &torn, err);
 	if (ret != 1)
 		return ret;
-	if (r->journal != NULL && journal_start(r->journal, err) == -1)
+	if (q->op != RELAY_PURGE && /* that also of what cannot be read */
+	    relay_file_read(c->names[0], c->prefix, r->store, from,
+		RELAY_FOREVER, err) == -1 &&
+	    ((q->op != RELAY_INSERT && q->op != RELAY_IMPORT) ||
+		err->code != ENOENT))
 		return -1;
-	if (q->op == RELAY_PURGE) /* also of what cannot be read */
-		return 0;
-	if (relay_file_read(
-		c->names[0], c->prefix, r->store, 0, RELAY_FOREVER, err) == 0)
-		return 0;
-	return (q->op == RELAY_INSERT || q->op == RELAY_IMPORT) &&
-		       err->code == ENOENT
+	return r->journal == NULL
 		   ? 0
-		   : -1;
+		   : journal_start_with(r->journal, r->store, err);
 }
 
 static void
@@ -387,7 +387,7 @@ change(const struct relay_file_config *c, const struct relay_request *q,
 	bool differs = false;
 	int ret = 0;
 
-	if (load(c, q, r, err) == -1)
+	if (load(c, q, r, now, err) == -1)
 		return -1;
 	relay_attach(r, &(struct relay_sink){ .changed = on_changed,
 			    .all_changed = on_all_changed,

@@ -841,6 +841,33 @@ class Tools(PbsTestCase):
         self.wait_entry(addr)
         self.assertEqual(set(self.db.all()), {b, addr})
 
+    def test_what_is_over_while_the_daemon_is_down(self):
+        """The journal has it still; the file must not get it back."""
+        pbs = self.start_pbs("socket", timeout=1)
+        a, b, c = self.fresh(), self.fresh(), self.fresh()
+        self.dial().sendall(record(a))
+        self.wait_entry(a)
+        self.wait_gone(a)
+        pbs.stop()
+        pbs.run("insert", b, c)
+        self.assertEqual(set(self.db.all()), {b, c})
+        pbs.run("remove", c)
+        self.assertNotIn(a, self.db.all())
+
+    def test_journal_is_lost_while_the_daemon_is_down(self):
+        """What is in the file then is not lost by an insert."""
+        pbs = self.start_pbs("socket")
+        a, b = self.fresh(), self.fresh()
+        pbs.run("insert", a)
+        pbs.stop()
+        journal, = self.db.path.parent.glob("*.journal")
+        os.truncate(journal, 0)
+        pbs.run("insert", b)
+        self.assertEqual(set(self.db.all()), {a, b})
+        pbs.start()
+        self.wait_entry(b)
+        self.assertEqual(set(self.db.all()), {a, b})
+
     def test_setenv(self):
         pbs = self.start_pbs("socket", timeout=3)
         addr = self.fresh()

@@ -41,7 +41,7 @@ open_it(struct relay_store *s, int64_t now, uint64_t *torn)
 	ck_assert_msg(j != NULL, "%s", err.msg);
 	switch (journal_load(j, s, now, LIMIT, torn, &err)) {
 	case 1:
-		ck_assert_int_eq(journal_start(j, &err), 0);
+		ck_assert_int_eq(journal_start_with(j, s, &err), 0);
 		break;
 	default:
 		ck_abort_msg("%s", err.msg);
