@@ -63,6 +63,53 @@ note_redis(const struct pbs_config *was, const struct pbs_config *is)
 	note_restart("redis_tls_name", was->redis_tls_name, is->redis_tls_name);
 }
 
+/* Exchanges the texts that running parts hold pointers to or depend on. */
+static void
+swap_paths(struct pbs_config *a, struct pbs_config *b)
+{
+	struct option_list logs = a->log_file, matches = a->journal_match;
+
+	a->log_file = b->log_file;
+	b->log_file = logs;
+	a->journal_match = b->journal_match;
+	b->journal_match = matches;
+#define SWAP(field)                                                            \
+	do {                                                                   \
+		__typeof__(a->field) was = a->field;                           \
+		a->field = b->field;                                           \
+		b->field = was;                                                \
+	} while (0)
+	SWAP(db_file);
+	SWAP(db_names);
+	SWAP(db_path);
+	SWAP(prefix);
+	SWAP(socket);
+	SWAP(policy_socket);
+	SWAP(socketmap_socket);
+	SWAP(lookup_socket);
+	SWAP(control_path);
+	SWAP(journal_path);
+	SWAP(redis_server);
+	SWAP(redis_db);
+	SWAP(redis_maxlen);
+	SWAP(redis_tls);
+	SWAP(redis_sentinel);
+	SWAP(redis_user);
+	SWAP(redis_password_file);
+	SWAP(redis_sentinel_password_file);
+	SWAP(redis_prefix);
+	SWAP(redis_tls_ca_cert_file);
+	SWAP(redis_tls_cert_file);
+	SWAP(redis_tls_key_file);
+	SWAP(redis_tls_name);
+	SWAP(state_dir);
+	SWAP(journal_dir);
+	SWAP(log_facility);
+	SWAP(pid_file);
+	SWAP(user);
+#undef SWAP
+}
+
 /* Takes fresh over for what can change; the rest stays as it was. */
 static void
 take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
@@ -90,7 +137,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	d->match = match;
 	d->config = *fresh;
 	/* What the running parts were made with goes on to be true. */
-	daemon_swap_paths(&d->config, &old);
+	swap_paths(&d->config, &old);
 	pbs_config_rule(&d->config, &d->relay.rule);
 	pbs_config_limits(&d->config, &d->relay.limits);
 	daemon_peers(d, &peers);

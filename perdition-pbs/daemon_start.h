@@ -63,11 +63,15 @@ int daemon_start(struct daemon *);
 void daemon_ready(struct daemon *); /* tells whoever waits */
 void daemon_free(struct daemon *);  /* after the loop has run dry */
 
+/* Says on standard error what is wrong; returns status. */
+int daemon_fail(const struct err *, int status);
+/* The same for what was wanted, asked for by name that is; a default that an
+ * ordinary user may not have is gone without, which is said, and returns 0. */
+int daemon_fail_if(
+    bool wanted, const char *without, const struct err *, int status);
+
 void daemon_peers(const struct daemon *, struct listener_peers *);
 void daemon_log_level(const struct pbs_config *);
-
-/* Exchanges the texts that running parts hold pointers to or depend on. */
-void daemon_swap_paths(struct pbs_config *, struct pbs_config *);
 
 /* daemon.c: what the sources call. */
 void daemon_on_line(void *arg, struct slice line);
@@ -85,6 +89,9 @@ void daemon_rules_changed(struct daemon *); /* the same, bit by bit */
 void daemon_flush(struct daemon *);
 int64_t daemon_wall_ms(void *arg); /* looks whether the clock was set */
 int64_t daemon_mono_ms(void *arg);
+
+/* daemon_relay.c: the journal, the entries and the files, as daemon_start. */
+int daemon_open_relay(struct daemon *);
 
 /* daemon_journal.c */
 void daemon_save_positions(struct daemon *); /* into the journal */
