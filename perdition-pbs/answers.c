@@ -12,10 +12,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/directory.h"
 #include "perdition-pbs/answer.h"
 #include "perdition-pbs/answer_server.h"
 #include "perdition-pbs/answer_trace.h"
-#include "perdition-pbs/process.h"
 
 #include "common/banned.h"
 
@@ -119,7 +119,7 @@ answers_open(struct answers *a, const struct pbs_config *c, struct err *err)
 
 		if (path[0] == '\0')
 			continue;
-		if (process_make_dir_of(path, c->uid, c->gid, err) == -1)
+		if (directory_make_of(path, c->uid, c->gid, err) == -1)
 			return -1;
 		a->services[i].fd =
 		    listener_open(path, SOCKET_MODE, c->uid, c->gid, err);

@@ -18,6 +18,7 @@
 
 #include "common/log.h"
 #include "common/logdest.h"
+#include "common/pidfile.h"
 #include "perdition-pbs/control.h"
 #include "perdition-pbs/daemon_start.h"
 
@@ -488,8 +489,7 @@ stop(struct daemon *d)
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	log_event(LOG_NOTICE, "stop",
 	    LOG_U64("entries", relay_store_count(d->relay.store)));
-	if (d->wrote_pid && unlink(d->config.pid_file) == -1)
-		errno = 0; /* a directory of root's: the next start writes it */
+	pidfile_remove(d->config.pid_file);
 	logdest_flush(d->dest);
 }
 
@@ -507,7 +507,7 @@ daemon_run(struct pbs_config *config, int argc, char *const argv[])
 	d->config = *config;
 	d->argc = argc;
 	d->argv = argv;
-	d->ready_fd = -1;
+	d->report = -1;
 	d->clock_offset = wall() - boot_seconds();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error */

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/directory.h"
 #include "common/log.h"
-#include "perdition-pbs/process.h"
 #include "perdition-pbs/relay_file.h"
 
 #include "common/banned.h"
@@ -38,7 +38,7 @@ open_journal(struct daemon *d, bool *empty)
 	*empty = true;
 	if (c->journal_path == NULL)
 		return 0;
-	if (process_make_dir(c->state_dir, 0755, c->uid, c->gid, &err) == -1)
+	if (directory_make(c->state_dir, 0755, c->uid, c->gid, &err) == -1)
 		return daemon_fail_if(
 		    c->wants_state, "a journal", &err, EX_CANTCREAT);
 	d->relay.journal =

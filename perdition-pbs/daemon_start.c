@@ -14,7 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/background.h"
+#include "common/directory.h"
 #include "common/log.h"
+#include "common/pidfile.h"
 #include "perdition-pbs/process.h"
 
 #include "common/banned.h"
@@ -149,7 +152,7 @@ open_sockets(struct daemon *d)
 	}
 	if (c->socket[0] == '\0')
 		return 0;
-	if (process_make_dir_of(c->socket, c->uid, c->gid, &err) == 0)
+	if (directory_make_of(c->socket, c->uid, c->gid, &err) == 0)
 		d->stream_fd = listener_open(
 		    c->socket, c->socket_bits, c->uid, c->gid, &err);
 	if (d->stream_fd != -1)
@@ -222,13 +225,9 @@ write_pid(struct daemon *d)
 	const struct pbs_config *c = &d->config;
 	struct err err;
 
-	if (c->pid_file[0] == '\0')
+	if (directory_make_of(c->pid_file, c->uid, c->gid, &err) == 0 &&
+	    pidfile_write(c->pid_file, c->uid, c->gid, &err) == 0)
 		return 0;
-	if (process_make_dir_of(c->pid_file, c->uid, c->gid, &err) == 0 &&
-	    process_write_pid(c->pid_file, c->uid, c->gid, &err) == 0) {
-		d->wrote_pid = true;
-		return 0;
-	}
 	return daemon_fail_if(
 	    c->wants_pid_file, "a pid_file", &err, EX_CANTCREAT);
 }
@@ -240,8 +239,7 @@ go_background(struct daemon *d)
 
 	if (d->config.no_daemon || logdest_is_stdio(d->config.log_facility))
 		return 0;
-	d->ready_fd = process_background(&err);
-	if (d->ready_fd == -1)
+	if (background_fork(&d->report, &err) == -1)
 		return daemon_fail(&err, EX_OSERR);
 	/* So that no file system is kept busy; HUP has to find the file. */
 	if (d->config.config_file[0] == '/' && chdir("/") == -1)
@@ -321,8 +319,7 @@ daemon_ready(struct daemon *d)
 	log_event(LOG_NOTICE, "start", LOG_STR("version", PACKAGE_VERSION),
 	    LOG_STR("db", d->config.db_path),
 	    LOG_U64("entries", relay_store_count(d->relay.store)));
-	process_ready(d->ready_fd);
-	d->ready_fd = -1;
+	background_report(&d->report, 0);
 }
 
 static void

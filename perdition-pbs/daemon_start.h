@@ -46,8 +46,7 @@ struct daemon {
 	uv_prepare_t prepare;
 	uv_signal_t hup, term, intr;
 
-	int ready_fd; /* to the parent that waits; -1: none */
-	bool wrote_pid;
+	int report;            /* see background_report() */
 	size_t rules_removed;  /* since they have changed */
 	bool journal_failed;   /* and it was said */
 	uint64_t saved_at;     /* ms of the loop: the sources' positions */

@@ -9,14 +9,18 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/background.h"
 #include "common/log.h"
 #include "common/logdest.h"
-#include "perdition/daemon.h"
+#include "common/pidfile.h"
 #include "perdition/master_private.h"
+#include "perdition/notify.h"
 
 #include "common/banned.h"
 
@@ -134,7 +138,7 @@ end(struct master *m)
 	log_event(LOG_NOTICE, "ending",
 	    LOG_U64("sessions", shared_sessions(m->shared)));
 	if (m->state == MASTER_RUNNING || m->state == MASTER_RELOADING)
-		daemon_notify_stopping();
+		notify_stopping();
 	if (m->next != NULL) {
 		struct generation *next = m->next;
 
@@ -208,8 +212,8 @@ started(struct master *m)
 	log_event(LOG_NOTICE, "started", LOG_STR("version", PACKAGE_VERSION),
 	    LOG_STR("file", config_path(&gen->config)),
 	    LOG_U64("workers", gen->worker_count));
-	daemon_report(&m->report, 0);
-	daemon_notify_ready();
+	background_report(&m->report, 0);
+	notify_ready();
 	if (m->reload_again) {
 		m->reload_again = false;
 		reload_begin(m);
@@ -328,10 +332,37 @@ open_channels(struct master *m, struct err *err)
 	return 0;
 }
 
+/* Of a path that was mistyped nothing is made but the last directory. */
+static void
+make_directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+
+	if (slash == NULL || slash == path)
+		return;
+	dir = strndup(path, (size_t)(slash - path));
+	if (dir != NULL)
+		(void)mkdir(dir, 0755);
+	free(dir);
+}
+
+int
+master_write_pid(const char *path, struct err *err)
+{
+	int ret = pidfile_write(path, (uid_t)-1, (gid_t)-1, err);
+
+	if (ret == -1 && err->code == ENOENT) {
+		make_directory_of(path);
+		ret = pidfile_write(path, (uid_t)-1, (gid_t)-1, err);
+	}
+	return ret == 0 ? 0 : err_prefix(err, "pid_file");
+}
+
 static int
 write_pid_file(const struct config *c, struct err *err)
 {
-	if (daemon_pid_write(c->pid_file, err) == 0)
+	if (master_write_pid(c->pid_file, err) == 0)
 		return 0;
 	/* The usual place is for who runs as root. */
 	if (!c->pid_file_set && geteuid() != 0) {
@@ -395,7 +426,7 @@ static void
 finish(struct master *m)
 {
 	if (m->current != NULL)
-		daemon_pid_remove(m->current->config.pid_file);
+		pidfile_remove(m->current->config.pid_file);
 	generation_destroy(&m->current);
 	logq_close(&m->logq);
 	uv_walk(&m->loop, close_if_open, NULL);
@@ -449,14 +480,14 @@ master_run(struct config *c, int argc, char *const argv[])
 	m->log_channel[0] = m->log_channel[1] = -1;
 	m->foreground = c->no_daemon || logdest_is_stdio(c->log_facility);
 	set_limits();
-	if (!m->foreground && daemon_fork(&m->report, &err) == -1) {
+	if (!m->foreground && background_fork(&m->report, &err) == -1) {
 		fprintf(stderr, "perdition: %s\n", err.msg);
 		config_clear(c);
 		free(m);
 		return EX_OSERR;
 	}
 	status = run(m, c);
-	daemon_report(&m->report, status);
+	background_report(&m->report, status);
 	free(m);
 	return status;
 }

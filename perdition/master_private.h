@@ -95,7 +95,7 @@ struct master {
 	bool reload_again; /* HUP came while busy */
 	bool foreground;
 	bool urgent; /* the second TERM */
-	int report;  /* see daemon_report() */
+	int report;  /* see background_report() */
 	int status;  /* exit status */
 	int argc;
 	char *const *argv;
@@ -170,6 +170,9 @@ void master_announce(struct master *);
 /* Put it among the retired, its workers told to drain. */
 void master_retire(
     struct master *, struct generation *, unsigned int drain_seconds);
+/* The file's directory is made when only that is missing; "": no file.
+ * 0, or -1 with err. */
+int master_write_pid(const char *path, struct err *);
 
 /* --- master_tls.c -------------------------------------------------------- */
 

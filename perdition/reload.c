@@ -14,7 +14,8 @@
 #include <sysexits.h>
 
 #include "common/log.h"
-#include "perdition/daemon.h"
+#include "common/pidfile.h"
+#include "perdition/notify.h"
 
 #include "common/banned.h"
 
@@ -32,7 +33,7 @@ finished(struct master *m)
 	if (m->state == MASTER_RELOADING)
 		m->state = MASTER_RUNNING;
 	uv_timer_stop(&m->deadline);
-	daemon_notify_ready();
+	notify_ready();
 	if (m->reload_again && m->state == MASTER_RUNNING) {
 		m->reload_again = false;
 		reload_begin(m);
@@ -87,7 +88,7 @@ reload_begin(struct master *m)
 		m->reload_again = m->state != MASTER_ENDING;
 		return;
 	}
-	daemon_notify_reloading();
+	notify_reloading();
 	log_event(LOG_NOTICE, "reload");
 	m->state = MASTER_RELOADING;
 	if (load(m, &c, &tls) != 0) {
@@ -133,8 +134,8 @@ change_pid_file(const struct config *was, const struct config *is)
 
 	if (strcmp(was->pid_file, is->pid_file) == 0)
 		return;
-	daemon_pid_remove(was->pid_file);
-	if (daemon_pid_write(is->pid_file, &err) == -1)
+	pidfile_remove(was->pid_file);
+	if (master_write_pid(is->pid_file, &err) == -1)
 		log_event(LOG_ERR, "pid-file", LOG_STR("text", err.msg));
 }
 
