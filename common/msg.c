@@ -139,6 +139,19 @@ msg_get_slice(struct msg_reader *r)
 	return s;
 }
 
+bool
+msg_get_text(struct msg_reader *r, char *out, size_t cap)
+{
+	struct slice s = msg_get_slice(r);
+
+	if (s.n >= cap || slice_find(s, '\0') != -1)
+		return false;
+	if (s.n > 0)
+		memcpy(out, s.p, s.n);
+	out[s.n] = '\0';
+	return true;
+}
+
 int
 msg_read_done(const struct msg_reader *r)
 {

@@ -9,6 +9,7 @@
 #ifndef COMMON_MSG_H
 #define COMMON_MSG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -44,6 +45,9 @@ uint32_t msg_get_u32(struct msg_reader *);
 uint64_t msg_get_u64(struct msg_reader *);
 void msg_get_bytes(struct msg_reader *, void *, size_t);
 struct slice msg_get_slice(struct msg_reader *); /* points into the message */
+/* A slice as a string in cap bytes; false when it is too long for them or has
+ * a NUL inside. */
+bool msg_get_text(struct msg_reader *, char *out, size_t cap);
 int msg_read_done(const struct msg_reader *); /* 1: all read, nothing failed */
 
 /* A close-on-exec pair.  0, or -1 with errno. */

@@ -114,6 +114,51 @@ slice_u64(struct slice s, uint64_t max, uint64_t *v)
 	return 0;
 }
 
+static bool
+is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9');
+}
+
+bool
+slice_is_word(struct slice s, const char *others)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!is_alnum(s.p[i]) &&
+		    (s.p[i] == '\0' || strchr(others, s.p[i]) == NULL))
+			return false;
+	}
+	return s.n > 0;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+slice_percent(struct slice s, char *byte)
+{
+	int high, low;
+
+	if (s.n < 3 || s.p[0] != '%')
+		return false;
+	high = hex_digit(s.p[1]);
+	low = hex_digit(s.p[2]);
+	if (high == -1 || low == -1)
+		return false;
+	*byte = (char)(high << 4 | low);
+	return true;
+}
+
 size_t
 slice_put_u64(char out[SLICE_U64_MAX], uint64_t v)
 {

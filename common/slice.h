@@ -79,6 +79,13 @@ ptrdiff_t slice_rfind(struct slice s, struct slice needle);
  */
 bool slice_cut(struct slice *s, char c, struct slice *head);
 
+/* Whether s has bytes, all of them ASCII letters, digits or in others. */
+bool slice_is_word(struct slice s, const char *others);
+
+/* Whether s begins with a byte that is percent-encoded (RFC 3986 section 2.1),
+ * which is three bytes there; which one. */
+bool slice_percent(struct slice s, char *byte);
+
 /* A malloc'ed NUL-terminated copy, or NULL (ENOMEM, or EINVAL: NUL inside). */
 char *slice_dup(struct slice s);
 

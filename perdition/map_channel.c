@@ -68,19 +68,6 @@ get_text(struct msg_reader *r)
 }
 
 static bool
-get_string(struct msg_reader *r, char *out, size_t cap)
-{
-	struct slice s = msg_get_slice(r);
-
-	if (s.n >= cap || slice_find(s, '\0') != -1)
-		return false;
-	if (s.n > 0)
-		memcpy(out, s.p, s.n);
-	out[s.n] = '\0';
-	return true;
-}
-
-static bool
 get_address(struct msg_reader *r, struct sockaddr_storage *out)
 {
 	struct slice s = msg_get_slice(r);
@@ -105,8 +92,8 @@ map_question_read(struct slice in, struct map_question *q)
 	q->query.user = get_text(&r);
 	q->query.local = get_text(&r);
 	q->query.domain = get_text(&r);
-	ok = get_string(&r, q->delimiter, sizeof(q->delimiter)) &&
-	     get_string(&r, q->protocol, sizeof(q->protocol));
+	ok = msg_get_text(&r, q->delimiter, sizeof(q->delimiter)) &&
+	     msg_get_text(&r, q->protocol, sizeof(q->protocol));
 	q->query.port = msg_get_u16(&r);
 	if (ok && r.rest.n > 0) {
 		q->query.client_tls = msg_get_u8(&r) == 1;

@@ -34,24 +34,6 @@ bad(struct err *err, struct slice text, const char *why)
 }
 
 static bool
-is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c >= '0' && c <= '9');
-}
-
-static bool
-all_in(struct slice s, const char *others)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (!is_alnum(s.p[i]) &&
-		    (s.p[i] == '\0' || strchr(others, s.p[i]) == NULL))
-			return false;
-	}
-	return s.n > 0;
-}
-
-static bool
 is_ip(struct slice s)
 {
 	struct addr a;
@@ -95,7 +77,7 @@ parse_plain(struct slice text, struct popmap_server *out, struct err *err)
 		return bad(err, text, "no server's name");
 	if (out->host.n >= LOOKUP_HOST_MAX)
 		return bad(err, text, "server's name too long");
-	if (!all_in(out->host, "._-"))
+	if (!slice_is_word(out->host, "._-"))
 		return bad(err, text, "not a server's name");
 	return 0;
 }
@@ -116,8 +98,8 @@ popmap_answer_parse_server(
 		return ret;
 	if (slice_u64(out->port, 65535, &port) == 0)
 		return port > 0 ? 0 : bad(err, text, "port 0");
-	if (out->port.n > SERVICE_MAX || !all_in(out->port, "_-+.") ||
-	    all_in(slice_make(out->port.p, 1), "") == false)
+	if (out->port.n > SERVICE_MAX || !slice_is_word(out->port, "_-+.") ||
+	    slice_is_word(slice_make(out->port.p, 1), "") == false)
 		return bad(err, text, "not a port");
 	for (size_t i = 0; i < out->port.n; i++) {
 		if (out->port.p[i] < '0' || out->port.p[i] > '9')

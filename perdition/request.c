@@ -58,20 +58,6 @@ get_bytes(struct msg_reader *r, char *out, size_t cap, size_t *n)
 	return true;
 }
 
-/* Text that will be NUL-terminated in cap bytes. */
-static bool
-get_text(struct msg_reader *r, char *out, size_t cap)
-{
-	struct slice s = msg_get_slice(r);
-
-	if (s.n >= cap || slice_find(s, '\0') != -1)
-		return false;
-	if (s.n > 0)
-		memcpy(out, s.p, s.n);
-	out[s.n] = '\0';
-	return true;
-}
-
 static long
 written(const struct msg_writer *w)
 {
@@ -178,7 +164,7 @@ get_candidate(struct msg_reader *r, struct lookup_candidate *c)
 	bool ok;
 
 	get_addr(r, &c->addr);
-	ok = get_text(r, c->host, sizeof(c->host));
+	ok = msg_get_text(r, c->host, sizeof(c->host));
 	c->tls = (enum tls_mode)msg_get_u8(r); /* judged with the whole */
 	return ok && get_bool(r, &c->same);
 }
@@ -199,8 +185,8 @@ lookup_answer_parse(struct slice in, struct lookup_answer *a)
 	a->status = ok ? (enum lookup_status)status : LOOKUP_FAILED;
 	ok = ok && get_bool(&r, &a->defaults) && get_bool(&r, &a->has_user) &&
 	     get_bytes(&r, a->user, sizeof(a->user), &a->user_len) &&
-	     get_text(&r, a->domain, sizeof(a->domain)) &&
-	     get_text(&r, a->text, sizeof(a->text));
+	     msg_get_text(&r, a->domain, sizeof(a->domain)) &&
+	     msg_get_text(&r, a->text, sizeof(a->text));
 	a->n = msg_get_u8(&r);
 	if (a->n > LOOKUP_CANDIDATES_MAX)
 		ok = false;

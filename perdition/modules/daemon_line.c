@@ -122,18 +122,6 @@ daemon_line_question(
 
 /* --- answers ------------------------------------------------------------ */
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Into out, which holds cap bytes: how many; or -1 with err. */
 static long
 decode(struct slice in, char *out, size_t cap, struct popmap_error *err)
@@ -145,14 +133,10 @@ decode(struct slice in, char *out, size_t cap, struct popmap_error *err)
 		char c = in.p[0];
 
 		if (c == '%') {
-			int high = in.n < 3 ? -1 : hex_digit(in.p[1]);
-			int low = in.n < 3 ? -1 : hex_digit(in.p[2]);
-
-			if (high == -1 || low == -1)
+			if (!slice_percent(in, &c))
 				return map_error(err,
 				    "a %% without two digits of base 16 behind "
 				    "it");
-			c = (char)(high << 4 | low);
 			used = 3;
 		}
 		if (n == cap)

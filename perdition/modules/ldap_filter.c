@@ -127,7 +127,7 @@ expand(struct text *out, struct slice form, struct slice key,
 		} else if ((n = read_spec(form, &spec)) > 0) {
 			put_key(out, &spec, key);
 			keys++;
-		} else if (ldap_url_byte(form, &c) && c != '\0') {
+		} else if (slice_percent(form, &c) && c != '\0') {
 			put(out, c);
 			n = 3;
 		} else {

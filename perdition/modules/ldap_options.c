@@ -41,24 +41,6 @@ copy(char **to, struct slice from, const char *what, struct popmap_error *err)
 			       : map_error(err, "%s: a NUL byte", what);
 }
 
-static bool
-is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c >= '0' && c <= '9');
-}
-
-static bool
-all_in(struct slice s, const char *others)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (!is_alnum(s.p[i]) &&
-		    (s.p[i] == '\0' || strchr(others, s.p[i]) == NULL))
-			return false;
-	}
-	return s.n > 0;
-}
-
 /* --- servers -------------------------------------------------------------- */
 
 static int
@@ -81,7 +63,8 @@ split_host(struct slice text, struct slice *host, struct slice *port,
 	} else {
 		has_port = slice_cut(port, ':', host);
 	}
-	if (host->n > HOST_MAX || !all_in(*host, brackets ? ".:" : ".-_") ||
+	if (host->n > HOST_MAX ||
+	    !slice_is_word(*host, brackets ? ".:" : ".-_") ||
 	    (brackets && addr_parse_ip(*host, &ip) == -1))
 		return map_error(err,
 		    "%.*s: not a server's name or address (IPv6 stands in "
@@ -194,7 +177,7 @@ set_attributes(
 		if (n == LDAP_ATTRS)
 			return map_error(
 			    err, "attributes: more than user, host and port");
-		if (name.n > 0 && !all_in(name, ".;-_"))
+		if (name.n > 0 && !slice_is_word(name, ".;-_"))
 			return map_error(err, "attributes: %.*s is no name",
 			    (int)(name.n > 100 ? 100 : name.n), name.p);
 		if (name.n > 0 &&

@@ -21,27 +21,6 @@ static const struct {
 	{ SLICE("ldapi://"), LDAP_SCHEME_LOCAL },
 };
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-bool
-ldap_url_byte(struct slice s, char *byte)
-{
-	if (s.n < 3 || s.p[0] != '%' || hex(s.p[1]) == -1 || hex(s.p[2]) == -1)
-		return false;
-	*byte = (char)(hex(s.p[1]) << 4 | hex(s.p[2]));
-	return true;
-}
-
 char *
 ldap_url_decode(struct slice s, const char *what, struct popmap_error *err)
 {
@@ -58,7 +37,7 @@ ldap_url_decode(struct slice s, const char *what, struct popmap_error *err)
 
 		if (c == '%') {
 			used = 3;
-			if (!ldap_url_byte(s, &c))
+			if (!slice_percent(s, &c))
 				goto bad;
 		}
 		if (c == '\0')

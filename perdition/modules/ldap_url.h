@@ -11,9 +11,6 @@
 #include "common/slice.h"
 #include "perdition/popmap.h"
 
-/* "%XX" at the beginning of s; false: it is none. */
-bool ldap_url_byte(struct slice s, char *byte);
-
 /*
  * Percent-decoded, malloc'ed; or NULL with err that begins with what, and does
  * not hold s, which may be a password.

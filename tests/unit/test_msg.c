@@ -105,6 +105,32 @@ START_TEST(slice_longer_than_the_message)
 }
 END_TEST
 
+static const struct {
+	struct slice in;
+	bool fits;
+} texts[] = {
+	{ SLICE(""), true },
+	{ SLICE("abc"), true },
+	{ SLICE("abcd"), false }, /* no room for its NUL */
+	{ SLICE("a\0b"), false },
+};
+
+START_TEST(text)
+{
+	char mem[16], out[4];
+	struct msg_writer w;
+	struct msg_reader r;
+
+	msg_write_init(&w, mem, sizeof(mem));
+	msg_put_slice(&w, texts[_i].in);
+	msg_read_init(&r, slice_make(mem, w.n));
+	ck_assert(msg_get_text(&r, out, sizeof(out)) == texts[_i].fits);
+	if (texts[_i].fits)
+		ck_assert(slice_eq(slice_str(out), texts[_i].in));
+	ck_assert(msg_read_done(&r));
+}
+END_TEST
+
 START_TEST(packets)
 {
 	char mem[16];
@@ -174,6 +200,7 @@ main(void)
 	tcase_add_test(tc, writer_too_small);
 	tcase_add_test(tc, reader_past_the_end);
 	tcase_add_loop_test(tc, slice_longer_than_the_message, 0, 3);
+	tcase_add_loop_test(tc, text, 0, COUNT(texts));
 	tcase_add_test(tc, packets);
 	tcase_add_test(tc, gone_with_packets_unread);
 	tcase_add_test(tc, full);

@@ -78,6 +78,51 @@ START_TEST(is_cut)
 }
 END_TEST
 
+static const struct {
+	struct slice in;
+	bool word; /* with "._-" as well */
+} words[] = {
+	{ SLICE("az-AZ_09."), true }, { SLICE("-"), true },
+	{ SLICE(""), false }, { { NULL, 0 }, false }, { SLICE("a b"), false },
+	{ SLICE("a\0"), false }, /* no character of others */
+	{ SLICE("\xc3\xa4"), false },
+	{ SLICE("@`[{/:"), false }, /* beside the ranges */
+};
+
+START_TEST(is_word)
+{
+	ck_assert(slice_is_word(words[_i].in, "._-") == words[_i].word);
+}
+END_TEST
+
+static const struct {
+	struct slice in;
+	int byte; /* -1: none */
+} percents[] = {
+	{ SLICE("%2f"), '/' },
+	{ SLICE("%2Frest"), '/' },
+	{ SLICE("%00"), 0 },
+	{ SLICE("%Ff"), 0xff },
+	{ SLICE("%2"), -1 },
+	{ SLICE("%"), -1 },
+	{ SLICE(""), -1 },
+	{ SLICE("x2f"), -1 },
+	{ SLICE("%g0"), -1 },
+	{ SLICE("%0G"), -1 },
+	{ SLICE("% 1"), -1 },
+};
+
+START_TEST(is_percent)
+{
+	char byte = 'u';
+
+	ck_assert(
+	    slice_percent(percents[_i].in, &byte) == (percents[_i].byte != -1));
+	ck_assert_int_eq((unsigned char)byte,
+	    percents[_i].byte == -1 ? 'u' : percents[_i].byte);
+}
+END_TEST
+
 START_TEST(is_copied)
 {
 	char *copy = slice_dup(SLICE("abc"));
@@ -137,6 +182,8 @@ main(void)
 	tcase_add_loop_test(tc, compares, 0, COUNT(equals));
 	tcase_add_test(tc, finds);
 	tcase_add_loop_test(tc, is_cut, 0, COUNT(cuts));
+	tcase_add_loop_test(tc, is_word, 0, COUNT(words));
+	tcase_add_loop_test(tc, is_percent, 0, COUNT(percents));
 	tcase_add_test(tc, is_copied);
 	tcase_add_loop_test(tc, is_number, 0, COUNT(numbers));
 	return check_run("slice", tc);
