@@ -9,7 +9,6 @@
 
 #include "common/logdest.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,13 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log_head.h"
+
 #include "common/banned.h"
 
 #define QUEUE_MIN 65536      /* bytes; kept while nothing is queued */
 #define QUEUE_MAX (4u << 20) /* some seconds of a very busy host */
 #define DATAGRAMS 64         /* a sendmmsg(2) */
-#define HEAD_MAX 256         /* time, ident, pid */
-#define IDENT_MAX 64         /* bytes of ident that are written */
 #define LOST_LINE_MAX 64     /* "event=log-lost lines=N" */
 #define SYSLOG_SOCKET "/dev/log"
 
@@ -52,13 +51,9 @@ struct logdest {
 
 	uint64_t lost;             /* since opened */
 	uint64_t untold;           /* of these, not yet mentioned in the log */
-	char ident[IDENT_MAX + 1]; /* of the last line, for that mention */
-	int pid;
-	int64_t now_us;
-
-	int64_t second; /* that stamp and zone were made for */
-	char stamp[80]; /* up to the seconds */
-	char zone[8];   /* "+01:00" */
+	char ident[LOG_IDENT_MAX]; /* of the last line, for that mention */
+	struct log_origin origin;  /* the same, its ident is the above */
+	struct log_head head;
 };
 
 static const struct {
@@ -217,7 +212,6 @@ logdest_open(const char *facility, const char *socket_path, struct err *err)
 	if (d == NULL)
 		goto no_memory;
 	d->fd = -1;
-	d->second = INT64_MIN;
 	if (logdest_is_stdio(facility)) {
 		d->kind = KIND_STDIO;
 	} else if (facility[0] == '/') {
@@ -227,6 +221,8 @@ logdest_open(const char *facility, const char *socket_path, struct err *err)
 		d->kind = KIND_SYSLOG;
 		path = socket_path == NULL ? SYSLOG_SOCKET : socket_path;
 	}
+	log_head_init(
+	    &d->head, d->kind == KIND_SYSLOG ? LOG_HEAD_SYSLOG : LOG_HEAD_FILE);
 	d->path = strdup(path);
 	if (d->path == NULL)
 		goto no_memory;
@@ -354,122 +350,20 @@ queue_clear(struct logdest *d)
 
 /* --- lines -------------------------------------------------------------- */
 
-/* Fills stamp and zone; once a second, since localtime_r(3) is not cheap. */
-static void
-make_stamp(struct logdest *d, int64_t second)
-{
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May",
-		"Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-	time_t t = (time_t)second;
-	struct tm tm;
-	long east;
-
-	if (second == d->second)
-		return;
-	if (localtime_r(&t, &tm) == NULL)
-		memset(&tm, 0, sizeof(tm)); /* a year beyond int: no clock */
-	d->second = second;
-	if (d->kind == KIND_SYSLOG) {
-		/* RFC 3164 section 4.1.2, in English whatever the locale. */
-		snprintf(d->stamp, sizeof(d->stamp), "%s %2d %02d:%02d:%02d",
-		    months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min,
-		    tm.tm_sec);
-		return;
-	}
-	snprintf(d->stamp, sizeof(d->stamp), "%04d-%02d-%02dT%02d:%02d:%02d",
-	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-	    tm.tm_sec);
-	east = tm.tm_gmtoff / 60;
-	snprintf(d->zone, sizeof(d->zone), "%c%02d:%02d", east < 0 ? '-' : '+',
-	    (int)(labs(east) / 60 % 100), (int)(labs(east) % 60));
-}
-
-/* The head of a line, while it is made. */
-struct head {
-	size_t n;
-	char text[HEAD_MAX];
-};
-static_assert(sizeof(((struct logdest *)0)->stamp) + sizeof(".000000") +
-		      sizeof(((struct logdest *)0)->zone) + IDENT_MAX +
-		      2 * SLICE_U64_MAX + sizeof("<> []: ") <
-		  HEAD_MAX,
-    "HEAD_MAX does not hold all that is put");
-
-static void
-put(struct head *h, struct slice s)
-{
-	memcpy(h->text + h->n, s.p, s.n);
-	h->n += s.n;
-}
-
-static void
-put_u64(struct head *h, uint64_t v)
-{
-	h->n += slice_put_u64(h->text + h->n, v);
-}
-
-/* ".000042" */
-static void
-put_us(struct head *h, unsigned int us)
-{
-	char text[] = ".000000";
-
-	for (size_t i = sizeof(text) - 2; us > 0 && i > 0; i--, us /= 10)
-		text[i] = (char)('0' + us % 10);
-	put(h, slice_make(text, sizeof(text) - 1));
-}
-
-static void
-put_sender(struct head *h, const struct logdest *d)
-{
-	put(h, SLICE(" "));
-	put(h, slice_str(d->ident));
-	put(h, SLICE("["));
-	put_u64(h, (uint64_t)d->pid);
-	put(h, SLICE("]: "));
-}
-
-/* What stands before the line; by hand, since each login may have a line, and
- * snprintf(3) shows in profiles. */
-static void
-make_head(struct logdest *d, int level, struct head *h)
-{
-	int64_t us = d->now_us % 1000000;
-	int64_t second = d->now_us / 1000000;
-
-	if (us < 0) { /* before 1970: a host without a clock */
-		us += 1000000;
-		second--;
-	}
-	make_stamp(d, second);
-	h->n = 0;
-	if (d->kind == KIND_SYSLOG) {
-		put(h, SLICE("<"));
-		put_u64(h, (uint64_t)(d->facility | (level & LOG_PRIMASK)));
-		put(h, SLICE(">"));
-		put(h, slice_str(d->stamp));
-	} else {
-		put(h, slice_str(d->stamp));
-		put_us(h, (unsigned int)us);
-		put(h, slice_str(d->zone));
-	}
-	put_sender(h, d);
-}
-
-/* Queues one line with the ident, pid and time in d.  Whether it fitted. */
+/* Queues one line of the origin in d.  Whether it fitted. */
 static bool
 queue_line(struct logdest *d, int level, struct slice line)
 {
-	struct head head;
+	char head[LOG_HEAD_MAX];
 	size_t n;
 	char *text;
 
-	make_head(d, level, &head);
-	n = head.n;
+	d->origin.priority = d->facility | (level & LOG_PRIMASK);
+	n = log_head_write(&d->head, &d->origin, head);
 	if (line.n > QUEUE_MAX || !queue_room(d, n + line.n + 1))
 		return false;
 	text = d->mem + d->end;
-	memcpy(text, head.text, n);
+	memcpy(text, head, n);
 	if (line.n != 0)
 		memcpy(text + n, line.p, line.n);
 	/* log.c lets none through; here a newline would forge a line. */
@@ -502,12 +396,12 @@ void
 logdest_put(struct logdest *d, int level, const char *ident, int pid,
     int64_t now_us, struct slice line)
 {
-	size_t n = strnlen(ident, IDENT_MAX);
+	size_t n = strnlen(ident, LOG_IDENT_MAX);
 
 	memcpy(d->ident, ident, n);
-	d->ident[n] = '\0';
-	d->pid = pid;
-	d->now_us = now_us;
+	d->origin = (struct log_origin){
+		.ident = slice_make(d->ident, n), .pid = pid, .us = now_us
+	};
 	if (d->broken || (d->untold != 0 && !tell_lost(d)) ||
 	    !queue_line(d, level, line))
 		lose(d);
