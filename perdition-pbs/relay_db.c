@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "perdition-pbs/relay_db.h"
+#include "perdition-pbs/relay_db_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,16 +15,12 @@
 #include <time.h>
 
 #include "common/log.h"
-#include "perdition-pbs/dbfile.h"
-#include "perdition-pbs/relay_build.h"
 #include "perdition-pbs/relay_file.h"
-#include "perdition-pbs/relay_pace.h"
 
 #include "common/banned.h"
 
 #define QUEUE_MAX 262144u /* keys; beyond, a new file is cheaper */
-#define BATCH_MAX 8192u   /* keys under one lock: some 20 ms at worst */
-#define BACKLOG (8 * BATCH_MAX)
+#define BACKLOG (8 * RELAY_DB_BATCH_MAX)
 #define BATCH_MIN 64u         /* where disk is scarce */
 #define ANEW_SHARE 4          /* a change of so large a part is a new file */
 #define AT_ONCE 1000u         /* entries that need no child to be written */
@@ -33,42 +29,6 @@
 #define LOCK_RETRY_MS 1       /* MTAs hold the lock for less */
 #define LOCK_PATIENCE_MS 1500 /* flock(2) is not fair; then rename */
 #define ERROR_RETRY_MS 1000
-#define SHUT_MS 2000        /* how long what is over may stay in the file */
-#define SPARE_RETRY_MS 5000 /* see dbfile_keep_spare() */
-
-struct relay_db {
-	struct relay_db_config cfg;
-	const struct relay_store *store;
-	struct dbfile *file; /* NULL: not open, or not to be changed */
-	struct relay_key *queue;
-	size_t n, cap;
-	size_t batch;   /* keys at most under one lock */
-	size_t records; /* in the file, and rewritten there since it was made */
-	bool urgent;    /* something in the queue is */
-	bool anew;      /* the queue does not matter: make the file anew */
-	bool failed;    /* and it was said */
-	uint64_t failed_at; /* ms */
-	struct err why;
-	bool shut;          /* the file lets nobody in, until it can be made */
-	bool has_spare;     /* that was made by us */
-	uint64_t spare_due; /* ms: else, when to try again */
-	bool denied_said;   /* that the directory allows no rename */
-	uv_loop_t *loop;
-	uv_timer_t timer;    /* while it runs, flushing waits for it */
-	uv_timer_t lazy;     /* while it runs, what is not urgent waits */
-	uint64_t busy_since; /* ms; 0: the lock was free */
-	struct relay_pace pace;
-	int64_t mtime; /* where file is NULL: of the last new file */
-
-	/* --- a new file, in a child --------------------------------------
-	 */
-	struct relay_build *build;       /* NULL: none is being made */
-	uint64_t build_began, build_due; /* ms */
-	size_t build_n;                  /* of the queue: in there already */
-	size_t kept_n; /* of the queue: in the present file already, but kept
-			* for the one that is being made */
-	bool again;    /* anew once more, when that is done */
-};
 
 struct relay_db *
 relay_db_create(
@@ -81,7 +41,7 @@ relay_db_create(
 	d->cfg = *cfg;
 	d->store = store;
 	d->anew = true;
-	d->batch = BATCH_MAX;
+	d->batch = RELAY_DB_BATCH_MAX;
 	relay_db_pace(d, cfg->changes_per_second);
 	return d;
 }
@@ -111,80 +71,21 @@ on_timer(uv_timer_t *t)
 	(void)t;
 }
 
-static void
-again_in(struct relay_db *d, uint64_t ms)
+void
+relay_db_again_in(struct relay_db *d, uint64_t ms)
 {
 	if (d->loop != NULL)
 		uv_timer_start(&d->timer, on_timer, ms, 0);
 }
 
-static void
-need_anew(struct relay_db *d)
+void
+relay_db_need_anew(struct relay_db *d)
 {
 	d->n = d->build_n = d->kept_n = 0;
 	if (d->build != NULL)
 		d->again = true;
 	else
 		d->anew = true;
-}
-
-/* --- no room --------------------------------------------------------------
- */
-
-/* Not before root is given up: in a directory that allows no rename it would
- * only lie about. */
-static void
-keep_spare(struct relay_db *d)
-{
-	struct err err;
-
-	if (d->has_spare || d->loop == NULL || uv_now(d->loop) < d->spare_due)
-		return;
-	d->has_spare =
-	    dbfile_keep_spare(d->cfg.name, d->cfg.uid, d->cfg.gid, &err) == 0;
-	d->spare_due = uv_now(d->loop) + SPARE_RETRY_MS;
-}
-
-int
-relay_db_shut(struct relay_db *d, const struct err *why, struct err *err)
-{
-	dbfile_close(&d->file);
-	need_anew(d);
-	d->has_spare = false;
-	if (dbfile_shut(d->cfg.name, err) == -1)
-		return -1;
-	d->shut = d->failed = true;
-	log_event(LOG_ERR, "db-shut", LOG_STR("file", d->cfg.name),
-	    LOG_STR("error", why->msg),
-	    LOG_STR("consequence", "nobody relays by it until it can be made"));
-	return 0;
-}
-
-/* Whether the file may let somebody in whose time is over. */
-static bool
-is_stale(const struct relay_db *d)
-{
-	bool stale = d->anew;
-
-	for (size_t i = 0; !stale && i < d->n; i++)
-		stale = relay_store_find(d->store, &d->queue[i]) == NULL;
-	return stale;
-}
-
-/* It cannot be changed, nor a new one made; why: since then.  What an empty one
- * sets free may be all that was missing. */
-static void
-shut_if_stale(struct relay_db *d, const struct err *why)
-{
-	struct err err;
-
-	if (d->shut || d->loop == NULL ||
-	    uv_now(d->loop) - d->failed_at < SHUT_MS || !is_stale(d))
-		return;
-	if (relay_db_shut(d, why, &err) == 0)
-		again_in(d, 0);
-	else
-		log_event(LOG_ERR, "db-shut-failed", LOG_STR("error", err.msg));
 }
 
 /* --- a new file ---------------------------------------------------------- */
@@ -229,9 +130,9 @@ take_new_file(struct relay_db *d, const struct relay_written *w, size_t n,
 	d->records = w->records;
 	d->urgent = d->n > 0 || d->anew;
 	d->busy_since = 0;
-	d->batch = BATCH_MAX;
+	d->batch = RELAY_DB_BATCH_MAX;
 	d->shut = false;
-	keep_spare(d);
+	relay_db_keep_spare(d);
 	if (!dbfile_changes_in_place(d->cfg.name)) {
 		if (stat(dbfile_path(d->cfg.name), &st) == 0)
 			d->mtime = st.st_mtime;
@@ -279,7 +180,7 @@ relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
 		if (cap <= QUEUE_MAX)
 			q = reallocarray(d->queue, cap, sizeof(*q));
 		if (q == NULL) {
-			need_anew(d);
+			relay_db_need_anew(d);
 			return;
 		}
 		d->queue = q;
@@ -291,7 +192,7 @@ relay_db_changed(struct relay_db *d, const struct relay_key *k, bool urgent)
 void
 relay_db_all_changed(struct relay_db *d)
 {
-	need_anew(d);
+	relay_db_need_anew(d);
 	d->urgent = true;
 	/* Nothing to wait for, but for a disk that has just failed. */
 	if (d->loop != NULL && !d->failed)
@@ -299,8 +200,8 @@ relay_db_all_changed(struct relay_db *d)
 }
 
 /* What the store says of k now; so the order of changes does not matter. */
-static int
-write_key(
+int
+relay_db_write_key(
     struct relay_db *d, const struct relay_key *k, int64_t now, struct err *err)
 {
 	const struct relay_entry *e = relay_store_find(d->store, k);
@@ -333,7 +234,8 @@ write_batch(struct relay_db *d, size_t n, struct err *err)
 	int64_t now = time(NULL);
 
 	for (size_t i = 0; i < n; i++)
-		if (write_key(d, &d->queue[d->kept_n + i], now, err) == -1)
+		if (relay_db_write_key(d, &d->queue[d->kept_n + i], now, err) ==
+		    -1)
 			return -1;
 	if (dbfile_commit(d->file, now, err) == -1)
 		return -1;
@@ -367,14 +269,14 @@ relay_db_start(struct relay_db *d, uv_loop_t *loop)
 	}
 	d->lazy.data = d;
 	d->loop = loop;
-	keep_spare(d);
+	relay_db_keep_spare(d);
 	return 0;
 }
 
 static void
 report(struct relay_db *d, const struct err *err)
 {
-	again_in(d, ERROR_RETRY_MS);
+	relay_db_again_in(d, ERROR_RETRY_MS);
 	if (d->failed)
 		return;
 	d->failed = true;
@@ -406,63 +308,12 @@ lock_patience_over(struct relay_db *d)
 	return d->loop == NULL || now - d->busy_since >= LOCK_PATIENCE_MS;
 }
 
-/* It may be torn, and is locked. */
-static void
-spoilt(struct relay_db *d)
+void
+relay_db_spoilt(struct relay_db *d)
 {
 	if (d->build == NULL)
 		d->anew = true;
 	dbfile_close(&d->file);
-}
-
-/* Takes out what of the queue is not in the store any more, max at most. */
-static int
-delete_some(struct relay_db *d, size_t max, bool *more, struct err *err)
-{
-	int64_t now = time(NULL);
-	size_t kept = 0, n = 0, i;
-
-	for (i = 0; i < d->n && n < max; i++) {
-		struct relay_key k = d->queue[i];
-
-		if (relay_store_find(d->store, &k) != NULL) {
-			d->queue[kept++] = k;
-			continue;
-		}
-		if (write_key(d, &k, now, err) == -1)
-			return -1;
-		n++;
-	}
-	*more = i < d->n;
-	memmove(d->queue + kept, d->queue + i, (d->n - i) * sizeof(*d->queue));
-	d->n -= i - kept;
-	return dbfile_commit(d->file, now, err);
-}
-
-/*
- * There is no room, for changes or for a new file: new entries have to wait,
- * but what is past its time must go, and taking out needs none, or little.
- * Whether that is done, or goes on.
- */
-static bool
-delete_only(struct relay_db *d)
-{
-	size_t most = dbfile_deletions(d->file) / RELAY_SPELLINGS;
-	struct err err;
-	bool more = true;
-
-	most = most < BATCH_MAX ? most : BATCH_MAX;
-	for (size_t n = 0; more && n < BATCH_MAX; n += most) {
-		if (dbfile_lock(d->file, 0) == -1)
-			return false; /* comes again with the next try */
-		if (delete_some(d, most, &more, &err) == -1) {
-			spoilt(d);
-			return false;
-		}
-	}
-	if (more)
-		again_in(d, 0);
-	return true;
 }
 
 static void
@@ -475,8 +326,8 @@ on_new_file(struct relay_db *d, int ret, const struct err *err)
 		return;
 	}
 	report(d, err);
-	if (d->file == NULL || !delete_only(d))
-		shut_if_stale(d, err);
+	if (d->file == NULL || !relay_db_delete_only(d))
+		relay_db_shut_if_stale(d, err);
 }
 
 static void
@@ -509,7 +360,7 @@ build_in_child(struct relay_db *d, struct err *err)
 	uint64_t now = uv_now(d->loop);
 
 	if (!d->anew && now < d->build_due) {
-		again_in(d, d->build_due - now);
+		relay_db_again_in(d, d->build_due - now);
 		return true;
 	}
 	if (d->anew)
@@ -549,7 +400,7 @@ on_lock_error(struct relay_db *d, int error)
 	}
 	if (error == EWOULDBLOCK) {
 		if (!lock_patience_over(d)) {
-			again_in(d, LOCK_RETRY_MS);
+			relay_db_again_in(d, LOCK_RETRY_MS);
 			return;
 		}
 		log_event(LOG_NOTICE, "db-lock-busy",
@@ -559,13 +410,13 @@ on_lock_error(struct relay_db *d, int error)
 		/* Room for the worst that so many may do is asked for. */
 		if (d->n > BATCH_MIN && d->batch > BATCH_MIN) {
 			d->batch = BATCH_MIN;
-			again_in(d, 0);
+			relay_db_again_in(d, 0);
 			return;
 		}
 		err_set(&err, error, "%s", strerror(error));
 		report(d, &err);
-		if (!delete_only(d))
-			shut_if_stale(d, &err);
+		if (!relay_db_delete_only(d))
+			relay_db_shut_if_stale(d, &err);
 		return;
 	} else if (error == ESTALE) {
 		log_event(LOG_NOTICE, "db-foreign-change",
@@ -596,18 +447,18 @@ flush_in_place(struct relay_db *d)
 	d->busy_since = 0;
 	if (write_batch(d, n, &err) == -1) {
 		report(d, &err);
-		spoilt(d);
+		relay_db_spoilt(d);
 		flush_anew(d);
 		return;
 	}
 	recovered(d);
-	keep_spare(d);
+	relay_db_keep_spare(d);
 	if (d->loop != NULL)
 		relay_pace_took(&d->pace, uv_now(d->loop), lead(d));
-	d->batch = BATCH_MAX;
+	d->batch = RELAY_DB_BATCH_MAX;
 	d->urgent = waiting(d) > 0;
 	if (waiting(d) > 0)
-		again_in(d, 0); /* others first, readers too */
+		relay_db_again_in(d, 0); /* others first, readers too */
 }
 
 /* Whether it is not yet time for a change. */
@@ -629,7 +480,7 @@ is_early(struct relay_db *d)
 	}
 	wait = relay_pace_wait(&d->pace, uv_now(d->loop), lead(d));
 	if (wait > 0)
-		again_in(d, wait);
+		relay_db_again_in(d, wait);
 	return wait > 0;
 }
 
@@ -708,10 +559,10 @@ relay_db_stop(struct relay_db *d)
 		cancel_build(d);
 	while (d->n > 0 && !d->anew && !d->failed)
 		relay_db_flush(d);
-	if (d->anew || (d->failed && is_stale(d)))
+	if (d->anew || (d->failed && relay_db_is_stale(d)))
 		relay_db_flush(d);
 	/* There is nobody who would try again later. */
-	if (d->failed && !d->shut && is_stale(d) &&
+	if (d->failed && !d->shut && relay_db_is_stale(d) &&
 	    relay_db_shut(d, &d->why, &err) == 0)
 		relay_db_flush(d);
 }
