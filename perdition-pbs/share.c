@@ -18,6 +18,9 @@
 #define RING 65536u         /* fresh news; a power of 2 */
 #define LOOK_PER_CALL 8192u /* entries, in one turn of the loop */
 #define MS 1000
+/* Between two times that all is told because others ask for it: whoever can
+ * write to the log can ask without end. */
+#define TELL_ALL_MS (30 * MS)
 
 /* What has just happened here, told in this order. */
 struct fresh {
@@ -32,6 +35,9 @@ struct share {
 	int64_t wall, mono; /* ms, as of refresh() */
 	bool up;
 	unsigned int mark; /* of entries that the others know */
+	bool any_known;    /* something was read since mark is new */
+	bool tell_all;     /* the others have asked for it */
+	int64_t tell_next; /* mono: not before that */
 	bool missed;       /* the others are to tell all once more */
 	bool asked;        /* and it is on its way to them */
 
@@ -185,7 +191,7 @@ share_create(struct relay *relay, const struct share_clock *clock)
 	s->relay = relay;
 	s->clock = *clock;
 	s->mark = 1; /* 0: told to nobody */
-	s->shut_all = s->unsaid_all = INT64_MIN;
+	s->shut_all = s->unsaid_all = s->tell_next = INT64_MIN;
 	s->ring = calloc(RING, sizeof(*s->ring));
 	s->shuts = relay_store_create();
 	s->unsaid = relay_store_create();
@@ -207,13 +213,6 @@ share_destroy(struct share **sp)
 	free(s->ring);
 	free(s);
 	*sp = NULL;
-}
-
-void
-share_up(struct share *s)
-{
-	s->up = true;
-	look(s);
 }
 
 bool
@@ -261,6 +260,7 @@ static void
 next_mark(struct share *s)
 {
 	s->mark++;
+	s->any_known = s->tell_all = false;
 	if (s->mark <= RELAY_MARK_MAX)
 		return;
 	s->mark = 1;
@@ -284,6 +284,34 @@ share_forgotten(struct share *s)
 		s->unsaid_all = s->shut_all - s->ahead;
 	relay_store_clear(s->shuts);
 	s->shut_all = INT64_MIN;
+}
+
+/* A pass over all that is known here is never begun anew before its end: who
+ * asks often would keep it from getting there. */
+static bool
+tell_all_is_due(const struct share *s, int64_t mono)
+{
+	return s->tell_all && !s->looking && mono >= s->tell_next;
+}
+
+static void
+tell_all_if_due(struct share *s)
+{
+	if (!tell_all_is_due(s, s->mono))
+		return;
+	s->tell_next = s->mono + TELL_ALL_MS;
+	share_forgotten(s);
+	if (s->up)
+		look(s);
+}
+
+void
+share_up(struct share *s)
+{
+	refresh(s);
+	tell_all_if_due(s);
+	s->up = true;
+	look(s);
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -412,6 +440,7 @@ share_write(struct share *s, char out[SHARE_MESSAGE_MAX])
 	if (!s->up)
 		return 0;
 	refresh(s);
+	tell_all_if_due(s);
 	while (n + SHARE_LINE_MAX <= SHARE_MESSAGE_MAX) {
 		bool found;
 		long len;
@@ -435,7 +464,10 @@ share_write(struct share *s, char out[SHARE_MESSAGE_MAX])
 bool
 share_busy(const struct share *s)
 {
-	return s->up && (s->looking || s->head != s->tail || has_to_ask(s));
+	return s->up &&
+	       (s->looking || s->head != s->tail || has_to_ask(s) ||
+		   (s->tell_all &&
+		       tell_all_is_due(s, s->clock.mono_ms(s->clock.arg))));
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -545,7 +577,9 @@ read_shut_all(struct share *s, const struct share_change *c,
 }
 
 /* Who asks has read what stands before this in the log as far as it is still
- * there, and reads all that comes behind: so only that counts as told. */
+ * there, and reads all that comes behind: so only that counts as told.  Told
+ * later, it still comes behind; and one pass answers all who have asked before
+ * it. */
 static void
 read_tell_all(struct share *s, const struct share_message *m)
 {
@@ -553,15 +587,18 @@ read_tell_all(struct share *s, const struct share_message *m)
 		s->missed = false; /* as is known to the others now */
 		return;
 	}
-	share_forgotten(s);
-	if (s->up)
-		look(s);
+	if (!s->any_known)
+		return; /* nothing told came before this, and all is told */
+	s->tell_all = true;
+	tell_all_if_due(s);
 }
 
 static void
 read_change(struct share *s, const struct share_change *c,
     const struct share_message *m)
 {
+	if (c->kind != SHARE_TELL_ALL)
+		s->any_known = true;
 	switch (c->kind) {
 	case SHARE_OPEN:
 		read_open(s, c, m);

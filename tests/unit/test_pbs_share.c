@@ -798,6 +798,88 @@ inject(struct host *h, const char *text, int64_t at)
 	share_read(h->share, &m, 1);
 }
 
+/* How many messages h has to say, which nobody reads. */
+static size_t
+says(struct host *h)
+{
+	char text[SHARE_MESSAGE_MAX];
+	size_t n = 0;
+
+	while (share_busy(h->share))
+		n += share_write(h->share, text) > 0;
+	return n;
+}
+
+/* Who asks for all in a loop gets it now and then, and who asks once gets it
+ * however often others do. */
+START_TEST(asked_without_end)
+{
+	struct host *h = &w.hosts[0];
+	size_t told = 0;
+
+	begin();
+	login(h, "198.51.100.1");
+	settle();
+	for (int i = 0; i < 590; i++) { /* for a minute, nearly */
+		inject(h, "shut 198.51.100.7 0\ntell all\n", log_ms());
+		told += says(h);
+		passed += 100;
+	}
+	ck_assert_uint_eq(told, 2);
+	/* The last that asked is answered, if later. */
+	ck_assert_uint_eq(says(h), 0);
+	passed += 30 * 1000;
+	ck_assert_uint_eq(says(h), 1);
+	passed += 60 * 1000;
+	ck_assert_uint_eq(says(h), 0);
+	end();
+}
+END_TEST
+
+/* Nothing was read back since all is told: this answers whoever asks. */
+START_TEST(asked_meanwhile)
+{
+	struct host *h = &w.hosts[0];
+
+	begin();
+	login(h, "198.51.100.1");
+	settle();
+	inject(h, "tell all\n", log_ms());
+	ck_assert_uint_eq(says(h), 1);
+	for (int i = 0; i < 40; i++) {
+		passed += 60 * 1000;
+		inject(h, "tell all\n", log_ms());
+		ck_assert_uint_eq(says(h), 0);
+	}
+	end();
+}
+END_TEST
+
+/* A pass over many is not begun anew by who asks while it goes on. */
+START_TEST(asked_while_telling)
+{
+	struct host *h = &w.hosts[0];
+	char text[SHARE_MESSAGE_MAX];
+	unsigned int turns = 0;
+	char addr[64];
+	size_t n;
+
+	begin();
+	for (unsigned int i = 0; i < 3000; i++) {
+		snprintf(addr, sizeof(addr), "10.0.%u.%u", i >> 8, i & 255);
+		login(h, addr);
+	}
+	settle();
+	do {
+		inject(h, "shut 198.51.100.7 0\ntell all\n", log_ms());
+		passed += 40 * 1000; /* longer than it has to wait */
+		n = share_write(h->share, text);
+		ck_assert_uint_lt(++turns, 80);
+	} while (memmem(text, n, "open 10.0.0.0 ", 14) == NULL);
+	end();
+}
+END_TEST
+
 /* Whoever can write to Redis is bound by the rules of each host. */
 START_TEST(hostile)
 {
@@ -863,6 +945,9 @@ main(void)
 	tcase_add_test(t, not_read_back);
 	tcase_add_test(t, many);
 	tcase_add_test(t, long_insert);
+	tcase_add_test(t, asked_without_end);
+	tcase_add_test(t, asked_meanwhile);
+	tcase_add_test(t, asked_while_telling);
 	tcase_add_test(t, hostile);
 	return check_run("share", t);
 }
