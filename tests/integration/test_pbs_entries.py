@@ -55,10 +55,10 @@ class Entries(EntriesTestCase):
         self.start_pbs("both", timeout=1000, timeout_from="logout")
         now = int(time.time())
         long, short, logged = self.fresh(), self.fresh(), self.fresh()
-        self.told(event(long, when=now - 990), event(short, when=now - 990),
+        self.told(event(long, when=now - 990), event(short, when=now - 900),
                   event(long, kind="close", when=now - 100))
         self.assertEqual(int(self.db.get(long)), now + 900)
-        self.assertEqual(int(self.db.get(short)), now + 10)
+        self.assertEqual(int(self.db.get(short)), now + 100)
         login = line(logged, when=now - 900)
         close = line(logged, when=now - 50).split("Auth: ")
         ends = close[1].split(" ", 1)[0]

@@ -10,7 +10,7 @@ class Asker:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
+        self.sock.settimeout(30)
         self.sock.connect(str(path))
         self.file = self.sock.makefile("rb")
 
