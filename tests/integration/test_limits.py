@@ -5,7 +5,7 @@ import time
 
 from addresses import CLIENTS4
 from fakeserver import FakeServer, imap_server
-from harness import TestCase, free_port, wait_for
+from harness import DEADLINE, TestCase, free_port, wait_for
 from lineclient import Closed, Imap, LineClient, Pop3
 from pair import Perdition
 
@@ -66,8 +66,8 @@ class Limits(TestCase):
 
     def test_silence_before_the_login(self):
         self.front(authenticate_timeout=1)
-        client = self.connect()
         began = time.monotonic()
+        client = self.connect()
         self.assertRegex(client.readline(), rb"^\* BYE")
         self.assertTrue(client.at_end())
         self.assertGreater(time.monotonic() - began, 0.7)
@@ -75,10 +75,10 @@ class Limits(TestCase):
     def test_time_for_the_login(self):
         """Talking without logging in is no way round it."""
         self.front(login_time=2)
-        client = self.connect()
         began = time.monotonic()
+        client = self.connect()
         try:
-            while time.monotonic() - began < 15:
+            while time.monotonic() - began < DEADLINE:
                 status, untagged = client.command("NOOP")
                 if any(u.startswith(b"* BYE") for u in untagged):
                     break
@@ -87,43 +87,42 @@ class Limits(TestCase):
             pass
         took = time.monotonic() - began
         self.assertGreater(took, 1.5)
-        self.assertLess(took, 8)
+        self.assertLess(took, DEADLINE)
 
     def test_login_time_does_not_end_a_session(self):
-        self.front(login_time=1)
+        self.front(login_time=4)
         client = self.connect()
         client.login("alice", "secret")
-        self.assertTrue(client.silent_for(2.5))
+        self.assertTrue(client.silent_for(5.5))
         self.assertRegex(client.command("NOOP")[0], rb"^OK")
 
     def test_idle_session(self):
-        self.front(timeout=1)
+        self.front(timeout=3)
         client = self.connect()
         client.login("alice", "secret")
-        began = time.monotonic()
-        while time.monotonic() - began < 2:
+        begin = time.monotonic()
+        while time.monotonic() - begin < 4.5:
+            began = time.monotonic()
             self.assertRegex(client.command("NOOP")[0], rb"^OK")
             time.sleep(0.2)  # not idle
-        began = time.monotonic()
-        client.sock.settimeout(10)
         while client.sock.recv(4096):
             pass
-        self.assertGreater(time.monotonic() - began, 0.7)
+        self.assertGreater(time.monotonic() - began, 2.7)
         self.daemon.wait_log("Closing session: ")
 
     def test_delay_after_a_failure_is_no_sleep(self):
         server = FakeServer(imap_server(login=b"NO [AUTHENTICATIONFAILED] no"))
         self.addCleanup(server.close)
-        self.front(failure_delay=1, workers=1,
+        self.front(failure_delay=4, workers=1,
                    outgoing_server=server.address)
         slow, quick = self.connect(), self.connect()
         began = time.monotonic()
         slow.send(b"a LOGIN alice wrong\r\n")
         for _ in range(5):
             self.assertRegex(quick.command("NOOP")[0], rb"^OK")
-        self.assertLess(time.monotonic() - began, 0.9)
+        self.assertLess(time.monotonic() - began, 3.9)
         self.assertRegex(slow.finish(b"a")[0], rb"^NO ")
-        self.assertGreater(time.monotonic() - began, 0.9)
+        self.assertGreater(time.monotonic() - began, 3.9)
 
     def test_many_bad_commands_end_the_session(self):
         self.front()
@@ -163,6 +162,5 @@ class Limits(TestCase):
         self.front("pop3", authenticate_timeout=1)
         client = Pop3(FRONT, self.port)
         self.addCleanup(client.close)
-        client.sock.settimeout(10)
         while client.sock.recv(4096):
             pass

@@ -86,8 +86,8 @@ class Command(MapTest):
             self.assertNotIn(pid, self.programmes())
 
     def test_hung(self):
-        self.start_table(f"ann {self.a}\nbob {self.b}\n", map_timeout=1)
-        self.arrives("ann", "a")
+        self.start_table(f"ann {self.a}\nbob {self.b}\n", map_timeout=3)
+        self.comes_to("ann", "a")
         (pid,) = self.programmes()
         os.kill(pid, signal.SIGSTOP)
         self.refused("ann")
@@ -226,7 +226,7 @@ class Socket(MapTest):
 
     def test_hung(self):
         self.front(map_library="daemon", map_library_opt=self.path,
-                   map_timeout=1)
+                   map_timeout=3)
         self.arrives("ann", "a")
         self.hang = threading.Event()
         self.refused("ann")

@@ -152,7 +152,7 @@ class Service(MapTest):
 
     def test_hung(self):
         service = self.serve()
-        self.ask(service, map_timeout=1)
+        self.ask(service, map_timeout=3)
         self.arrives("ann", "a")
         self.hang = threading.Event()
         self.refused("ann")

@@ -110,7 +110,7 @@ class NisMap(MapTest):
 
     def test_server_hangs(self):
         self.nis.bind()
-        self.ask(map_timeout=1)
+        self.ask(map_timeout=3)
         self.arrives("ann", "a")
         self.nis.ypserv.send_signal(signal.SIGSTOP)
         self.refused("ann")

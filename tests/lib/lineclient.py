@@ -5,7 +5,7 @@ For what curl and its kin are too polite to do."""
 import re
 import socket
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 
 
 class Closed(AssertionError):
