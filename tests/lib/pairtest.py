@@ -6,7 +6,7 @@ import signal
 
 from addresses import CLIENTS4
 from dovecot import Dovecot
-from harness import TestCase, free_port, wait_for
+from harness import DEADLINE, TestCase, free_port, wait_for
 from lineclient import Imap, Pop3, relays
 from messages import known_messages
 from pair import OWNER, Pbs, Perdition
@@ -104,11 +104,11 @@ class PairTestCase(TestCase):
         self.assertRegex(answer, r"^(250|550) ")
         return answer.startswith("250")
 
-    def wait_entry(self, key, deadline=10):
+    def wait_entry(self, key, deadline=DEADLINE):
         return wait_for(f"an entry {key}", lambda: self.db.get(key), deadline,
                         0.001)
 
-    def wait_no_entry(self, key, deadline=10):
+    def wait_no_entry(self, key, deadline=DEADLINE):
         wait_for(f"no entry {key}", lambda: self.db.get(key) is None,
                  deadline, 0.01)
 
