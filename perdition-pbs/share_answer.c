@@ -66,7 +66,7 @@ share_answer_time(const redisReply *r)
 	struct slice us = share_answer_text(element(r, 2, 1));
 	uint64_t seconds, micro;
 
-	if (slice_u64(s, INT64_MAX / 1000 - 1000, &seconds) == -1 ||
+	if (slice_u64(s, SHARE_ID_MS_MAX / 1000 - 1, &seconds) == -1 ||
 	    slice_u64(us, 999999, &micro) == -1)
 		return -1;
 	return (int64_t)(seconds * 1000 + micro / 1000);

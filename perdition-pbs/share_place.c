@@ -84,7 +84,7 @@ share_id_parse(struct slice text, struct share_id *id)
 	struct slice ms;
 
 	if (!slice_cut(&text, '-', &ms) ||
-	    slice_u64(ms, INT64_MAX, &id->ms) == -1 ||
+	    slice_u64(ms, SHARE_ID_MS_MAX, &id->ms) == -1 ||
 	    slice_u64(text, UINT64_MAX, &id->seq) == -1)
 		return invalid();
 	return 0;

@@ -32,7 +32,12 @@ struct share_id {
 
 #define SHARE_ID_MAX 48 /* bytes of its text, with NUL */
 
-int share_id_parse(struct slice text, struct share_id *); /* 0, or -1 */
+/* Whoever writes to a stream may choose an id: with times up to this, none that
+ * is reckoned with overflows. */
+#define SHARE_ID_MS_MAX (INT64_MAX / 2)
+
+/* 0, or -1: no id, or of a time beyond SHARE_ID_MS_MAX. */
+int share_id_parse(struct slice text, struct share_id *);
 size_t share_id_write(const struct share_id *, char out[SHARE_ID_MAX]);
 bool share_id_before(const struct share_id *, const struct share_id *);
 

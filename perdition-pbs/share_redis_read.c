@@ -110,8 +110,8 @@ take_entry(struct share_redis *s, const redisReply *r, size_t i, int64_t now,
 		s->has_kept = true;
 		s->kept = e.id;
 	}
-	if (!ours || e.id.ms > INT64_MAX / 2)
-		return false;
+	if (!ours || e.changes.n > SHARE_MESSAGE_MAX)
+		return false; /* a stranger's */
 	m->text = e.changes;
 	m->from = e.from;
 	m->own = slice_eq(e.from, slice_str(s->self));
@@ -120,7 +120,8 @@ take_entry(struct share_redis *s, const redisReply *r, size_t i, int64_t now,
 	return true;
 }
 
-/* How many to ask for, when n had so many bytes. */
+/* How many to ask for, when n had so many bytes; each of a stranger counts as
+ * if it were full. */
 static unsigned int
 count_for(size_t n, size_t bytes)
 {
@@ -140,8 +141,10 @@ take_entries(struct share_redis *s, const redisReply *r, size_t n)
 	size_t some = 0, bytes = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!take_entry(s, r, i, now, &m[some]))
+		if (!take_entry(s, r, i, now, &m[some])) {
+			bytes += SHARE_MESSAGE_MAX;
 			continue;
+		}
 		bytes += m[some].text.n;
 		if (++some < RELAY_STORE_FETCH)
 			continue;
@@ -167,9 +170,13 @@ on_read(void *arg, const redisReply *r)
 	n = share_answer_entries(r);
 	if (n > 0)
 		share_answer_entry(r, n - 1, &newest);
+	if (n > 0 && !share_id_before(&s->last, &newest.id)) {
+		/* It would answer the same again, at once and for ever. */
+		share_redis_odd(s);
+		return;
+	}
 	/* Asked for before these are taken, so that Redis is busy meanwhile. */
-	read_next(
-	    s, share_id_before(&s->last, &newest.id) ? &newest.id : &s->last);
+	read_next(s, n > 0 ? &newest.id : &s->last);
 	if (s->reader != NULL)
 		share_link_push(s->reader);
 	if (s->reader == NULL)

@@ -438,6 +438,8 @@ class Access(SharedTestCase):
         self.redis.call(*add, "open 192.0.2.1 100000 0 \"x\"\n")
         self.redis.call(*add, "open 198.51.100.0/8 100000 0 \"x\"\n")
         self.redis.call(*add, b"\0\xff" * 100000)
+        # Longer than any host writes them.
+        self.redis.call(*add, "open 198.51.100.10 100000 0 \"x\"\n" * 200)
         self.redis.call("XADD", key, "*", "v", "2", "from", "x", "changes", "?")
         self.redis.call("XADD", key, "*", "what", "ever")
         self.redis.call(*add, "open 198.51.100.9 34560000000 0 \"x\\x0a\"\n")
@@ -451,6 +453,23 @@ class Access(SharedTestCase):
         a.wait_log("WRONGTYPE")
         self.redis.call("DEL", key)
         a.wait_log("event=redis-up", 2)
+
+    def test_hostile_id(self):
+        """An entry of the last time that there is, behind which Redis gives
+        no other, is said and not read again and again."""
+        self.start_redis()
+        a, = self.start_hosts((0,), redis_server=self.redis.address)
+        key = "perdition-pbs:changes"
+        self.redis.call("XADD", key, "18446744073709551615-1", "v", "1",
+                        "from", "evil", "changes", "shut all 0\n")
+        a.wait_log("an answer that makes no sense")
+        one = self.fresh()
+        a.login(one)
+        a.wait_has(one)
+        self.redis.call("DEL", key)
+        a.wait_log("event=redis-up", 2)
+        wait_for("it is told", lambda: one in str(self.redis.call(
+            "XRANGE", key, "-", "+")))
 
 
 class Failover(SharedTestCase):

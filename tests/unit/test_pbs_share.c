@@ -156,6 +156,13 @@ START_TEST(ids)
 	ck_assert_int_eq(share_id_parse(SLICE("-1"), &a), -1);
 	ck_assert_int_eq(
 	    share_id_parse(SLICE("99999999999999999999-1"), &a), -1);
+	/* Redis takes it; what is reckoned with it here would overflow. */
+	ck_assert_int_eq(
+	    share_id_parse(SLICE("9223372036854775807-1"), &a), -1);
+	ck_assert_int_eq(
+	    share_id_parse(
+		SLICE("4611686018427387903-18446744073709551615"), &a),
+	    0);
 }
 END_TEST
 
