@@ -14,7 +14,7 @@ from pair import Pbs
 from postfix import Postfix
 from test_pbs_daemon import record
 
-TIMEOUT = 8
+TIMEOUT = 16  # for thirty SMTP sessions; half of it for twenty
 
 # Who does not look at a record's time has it taken out: by perdition-pbs, or
 # while that is down by "perdition-pbs --mode expire", from cron.
