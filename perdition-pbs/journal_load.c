@@ -330,6 +330,7 @@ read_all(struct load *l, off_t *size)
 	if (ret != 0 || l->shifted == 0)
 		return ret;
 	relay_store_clear(l->store);
+	positions_clear(l->j->positions); /* there may not be room for both */
 	l->j->cut = true; /* or the next start would do the same */
 	l->to_come = l->shifted;
 	return read_once(l, size);

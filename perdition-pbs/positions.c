@@ -29,12 +29,19 @@ positions_create(void)
 }
 
 void
+positions_clear(struct positions *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->v[i].bytes);
+	p->n = 0;
+}
+
+void
 positions_destroy(struct positions **pp)
 {
 	if (*pp == NULL)
 		return;
-	for (size_t i = 0; i < (*pp)->n; i++)
-		free((*pp)->v[i].bytes);
+	positions_clear(*pp);
 	free(*pp);
 	*pp = NULL;
 }

@@ -25,6 +25,7 @@ typedef void positions_saver(
 
 struct positions *positions_create(void); /* NULL with errno */
 void positions_destroy(struct positions **);
+void positions_clear(struct positions *); /* forgets all */
 
 /*
  * Remembers position (copied) for name, in place of an earlier one; an empty

@@ -535,6 +535,54 @@ START_TEST(shifted)
 }
 END_TEST
 
+#define SET 3600 /* seconds: the clock, in each of these */
+
+static void
+set_clock(struct journal *j, struct relay_store *s)
+{
+	relay_store_shift(s, SET);
+	journal_shift(j, SET);
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+}
+
+static void
+save_number(struct journal *j, unsigned int i, struct slice position)
+{
+	journal_save_position(
+	    j, slice_make((const char *)&i, sizeof(i)), position);
+}
+
+/* As many positions as there may be, and one that gives room to another: a
+ * set clock is no reason to find one too many. */
+START_TEST(all_positions)
+{
+	struct relay_store *s = relay_store_create();
+	struct slice name, position;
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	for (unsigned int i = 0; i < POSITIONS_MAX; i++)
+		save_number(j, i, SLICE("here"));
+	save_number(j, 0, SLICE(""));
+	save_number(j, POSITIONS_MAX, SLICE("there"));
+	login(j, s, 1, 1000);
+	set_clock(j, s);
+	journal_close(&j);
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 0);
+	ck_assert_uint_eq(relay_store_count(s), 1);
+	ck_assert_int_eq(relay_store_next(s)->expires, 1000 + SET);
+	ck_assert(positions_at(
+	    journal_positions(j), POSITIONS_MAX - 1, &name, &position));
+	journal_close(&j);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 /* Killed in between: the file that has the name has all, and what was begun
  * is no obstacle to the next. */
 START_TEST(left_half_made)
@@ -695,6 +743,7 @@ main(void)
 	tcase_add_test(t, stays_small);
 	tcase_add_test(t, in_slices);
 	tcase_add_test(t, shifted);
+	tcase_add_test(t, all_positions);
 	tcase_add_test(t, left_half_made);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, old_form);
