@@ -56,10 +56,19 @@ write_all(int fd, const void *p, size_t n)
 
 /* --- opening ------------------------------------------------------------- */
 
+bool
+journal_has_name(const struct journal *j, struct stat *st)
+{
+	struct stat named;
+
+	return fstat(j->out.fd, st) == 0 && stat(j->path, &named) == 0 &&
+	       st->st_dev == named.st_dev && st->st_ino == named.st_ino;
+}
+
 static int
 open_locked(struct journal *j, bool create, unsigned int wait_ms)
 {
-	struct stat st, named;
+	struct stat st;
 	int fd;
 
 	for (int tries = 0; tries < 100; tries++) {
@@ -71,8 +80,7 @@ open_locked(struct journal *j, bool create, unsigned int wait_ms)
 		if (fd == -1 || dbfile_flock(fd, LOCK_EX, wait_ms) == -1)
 			return -1;
 		/* A snapshot may have taken its place while we waited. */
-		if (fstat(fd, &st) == 0 && stat(j->path, &named) == 0 &&
-		    st.st_dev == named.st_dev && st.st_ino == named.st_ino) {
+		if (journal_has_name(j, &st)) {
 			if (st.st_nlink == 1)
 				return 0;
 			errno = EMLINK; /* another's file too, perhaps */

@@ -54,8 +54,9 @@ int journal_start_with(
     struct journal *, const struct relay_store *, struct err *);
 
 /*
- * The same for one who only looks, and takes no lock, while a daemon may be at
- * work.  0, or -1 with err (ENOENT, EACCES).
+ * The same, into a store that is empty, for one who only looks, and takes no
+ * lock, while a daemon may be at work: what the journal told at one moment of
+ * the call.  0, or -1 with err (ENOENT, EACCES).
  */
 int journal_read(const char *path, struct relay_store *, int64_t now,
     int64_t limit, struct err *);

@@ -17,6 +17,9 @@
 
 #include "common/banned.h"
 
+/* Of one who only looks; a snapshot takes far longer than to read it. */
+#define READ_TRIES 3
+
 static bool
 apply_position(struct journal *j, unsigned int type, struct slice body)
 {
@@ -41,7 +44,9 @@ struct load {
 	/* By how much the clock was set from here on until the end, if that
 	 * is known; and of what has been read. */
 	int64_t to_come, shifted;
+	off_t end; /* nothing that the file has from here on is read */
 };
+#define LOAD_ALL ((off_t)INT64_MAX)
 
 /* 1, 0: it is none of ours, or -1 with err. */
 static int
@@ -114,6 +119,7 @@ apply(struct load *l, unsigned int type, struct slice body)
 struct reader {
 	int fd;
 	off_t next; /* of the file: what follows end */
+	off_t last; /* of the file: where it is taken to end */
 	char *buf;  /* of PIECE */
 	size_t at, end;
 	bool ended; /* nothing follows */
@@ -130,9 +136,12 @@ read_ahead(struct reader *r, size_t n)
 	r->end -= r->at;
 	r->at = 0;
 	while (r->end < PIECE) {
-		ssize_t got =
-		    pread(r->fd, r->buf + r->end, PIECE - r->end, r->next);
+		size_t most = PIECE - r->end;
+		ssize_t got;
 
+		if (r->last - r->next < (off_t)most)
+			most = (size_t)(r->last - r->next);
+		got = pread(r->fd, r->buf + r->end, most, r->next);
 		if (got == -1 && errno == EINTR)
 			continue;
 		if (got == -1)
@@ -303,7 +312,7 @@ read_from(struct load *l, struct reader *r, off_t size)
 static int
 read_once(struct load *l, off_t *size)
 {
-	struct reader r = { .fd = l->j->out.fd };
+	struct reader r = { .fd = l->j->out.fd, .last = l->end };
 	struct stat st;
 	int ret = -1;
 
@@ -333,6 +342,8 @@ read_all(struct load *l, off_t *size)
 	positions_clear(l->j->positions); /* there may not be room for both */
 	l->j->cut = true; /* or the next start would do the same */
 	l->to_come = l->shifted;
+	/* What has come since, without a lock, may set the clock again. */
+	l->end = (off_t)l->j->out.size;
 	return read_once(l, size);
 }
 
@@ -340,7 +351,7 @@ int
 journal_load(struct journal *j, struct relay_store *s, int64_t now,
     int64_t limit, uint64_t *torn, struct err *err)
 {
-	struct load l = { j, s, now, limit, err, 0, 0 };
+	struct load l = { j, s, now, limit, err, 0, 0, LOAD_ALL };
 	off_t size = 0;
 	int ret = read_all(&l, &size);
 
@@ -376,12 +387,14 @@ journal_start_with(
 	return journal_flush(j, s, err);
 }
 
-int
-journal_read(const char *path, struct relay_store *s, int64_t now,
-    int64_t limit, struct err *err)
+/* 0, 1: another file has the name by now, or -1 with err. */
+static int
+read_named(const char *path, struct relay_store *s, int64_t now, int64_t limit,
+    struct err *err)
 {
 	struct journal *j = journal_create(path, err);
-	struct load l = { j, s, now, limit, err, 0, 0 };
+	struct load l = { j, s, now, limit, err, 0, 0, LOAD_ALL };
+	struct stat st;
 	off_t size;
 	int ret = -1;
 
@@ -392,7 +405,24 @@ journal_read(const char *path, struct relay_store *s, int64_t now,
 		journal_fail(err, path);
 	else
 		ret = read_all(&l, &size);
+	if (ret != -1)
+		ret = journal_has_name(j, &st) ? 0 : 1;
 	journal_close(&j);
+	return ret;
+}
+
+/* A file that a snapshot has replaced is freed from its end on, perhaps before
+ * that was read. */
+int
+journal_read(const char *path, struct relay_store *s, int64_t now,
+    int64_t limit, struct err *err)
+{
+	int ret = read_named(path, s, now, limit, err);
+
+	for (int tries = 1; ret == 1 && tries < READ_TRIES; tries++) {
+		relay_store_clear(s);
+		ret = read_named(path, s, now, limit, err);
+	}
 	return ret == -1 ? -1 : 0;
 }
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "common/addr.h"
 #include "common/err.h"
@@ -88,6 +89,10 @@ struct journal {
 
 /* Without a file, and without a lock.  NULL with err. */
 struct journal *journal_create(const char *path, struct err *);
+
+/* Whether the open file has the name still, which a snapshot takes from it; st
+ * is then what fstat(2) says of it. */
+bool journal_has_name(const struct journal *, struct stat *st);
 
 /* Begins the file, which is empty, with j's key.  0, or -1 with errno. */
 int journal_write_header(const struct journal *j, struct journal_out *);

@@ -21,6 +21,29 @@
 
 static struct err err;
 
+/* What happens when a store is cleared next, as it is between the two readings
+ * of a journal that tells of the clock; the linker puts it in the place of
+ * relay_store_clear(). */
+static struct {
+	void (*fn)(struct journal *, struct relay_store *);
+	struct journal *j;
+	struct relay_store *s;
+} meanwhile;
+
+void __real_relay_store_clear(struct relay_store *);
+void __wrap_relay_store_clear(struct relay_store *);
+
+void
+__wrap_relay_store_clear(struct relay_store *s)
+{
+	void (*fn)(struct journal *, struct relay_store *) = meanwhile.fn;
+
+	__real_relay_store_clear(s);
+	meanwhile.fn = NULL;
+	if (fn != NULL)
+		fn(meanwhile.j, meanwhile.s);
+}
+
 static struct relay_entry
 entry(unsigned int i, int64_t expires)
 {
@@ -546,6 +569,91 @@ set_clock(struct journal *j, struct relay_store *s)
 }
 
 static void
+set_clock_and_login(struct journal *j, struct relay_store *s)
+{
+	set_clock(j, s);
+	login(j, s, 3, 9000);
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+}
+
+static void
+replace_file(struct journal *j, struct relay_store *s)
+{
+	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
+	while (journal_busy(j)) /* frees what it was */
+		ck_assert_int_eq(journal_step(j, s, &err), 0);
+}
+
+/* A journal that is read twice, for a clock that was set; fn is done in
+ * between.  Gives what was seen. */
+static struct relay_store *
+look_while(struct journal *j, struct relay_store *s,
+    void (*fn)(struct journal *, struct relay_store *))
+{
+	struct relay_store *seen = relay_store_create();
+
+	meanwhile.fn = fn;
+	meanwhile.j = j;
+	meanwhile.s = s;
+	ck_assert_int_eq(
+	    journal_read(scratch_path("j"), seen, 0, LIMIT, &err), 0);
+	ck_assert(meanwhile.fn == NULL);
+	return seen;
+}
+
+/* Who looks without a lock sees one moment, not some entries as of another
+ * time. */
+START_TEST(set_while_looked_at)
+{
+	struct relay_store *s = relay_store_create(), *seen;
+	struct journal *j;
+	uint64_t torn;
+	struct relay_entry first = entry(1, 0);
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	login(j, s, 1, 1000);
+	set_clock(j, s);
+	seen = look_while(j, s, set_clock_and_login);
+	ck_assert_uint_eq(relay_store_count(seen), 1);
+	ck_assert_int_eq(
+	    relay_store_find(seen, &first.key)->expires, 1000 + SET);
+	check_file(s);
+	journal_close(&j);
+	relay_store_destroy(&seen);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* Of a large file that is replaced the end is freed first, also while somebody
+ * reads it. */
+START_TEST(replaced_while_looked_at)
+{
+	static char name[RELAY_USER_MAX];
+	struct relay_store *s = relay_store_create(), *seen;
+	struct relay_entry first = entry(1, 1000 + SET);
+	struct journal *j;
+	uint64_t torn;
+
+	memset(name, 'x', sizeof(name));
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	login(j, s, 1, 1000);
+	set_clock(j, s);
+	for (size_t n = 0; n < 17 << 20; n += sizeof(name))
+		journal_touch(j, &first, slice_make(name, sizeof(name)));
+	login(j, s, 1, 9000);
+	seen = look_while(j, s, replace_file);
+	same_entries(seen, s);
+	journal_close(&j);
+	relay_store_destroy(&seen);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+static void
 save_number(struct journal *j, unsigned int i, struct slice position)
 {
 	journal_save_position(
@@ -743,6 +851,8 @@ main(void)
 	tcase_add_test(t, stays_small);
 	tcase_add_test(t, in_slices);
 	tcase_add_test(t, shifted);
+	tcase_add_test(t, set_while_looked_at);
+	tcase_add_test(t, replaced_while_looked_at);
 	tcase_add_test(t, all_positions);
 	tcase_add_test(t, left_half_made);
 	tcase_add_test(t, full_disk);
