@@ -24,10 +24,22 @@
  * refused the line goes on with "Login failed" there, behind a name that is not
  * cut as the second one is; so that no field may take whatever stands behind
  * the first: a name with all of this line in it would swallow that.
+ * Of a name that holds line ends 2.4 makes lines that look like any other of
+ * its own: it must not let them in.
  */
 #define DOVECOT_PROXY                                                          \
-	"proxy({user},{address}): Started proxying to <{host}> "               \
-	"({number}.{number} secs): user=<{same}" DOVECOT_CLIENT
+	"proxy({user}," DOVECOT_SERVER "): Started proxying to "               \
+	"{?remote host?}{?<{host}>?}{? (<{host}>)?}"                           \
+	"{? from {address}?}{? (master {word})?} "                             \
+	"({number}.{number} secs{?, {number} reconnects?}): "                  \
+	"user=<{same}" DOVECOT_CLIENT
+/* ADDRESS:PORT; of 2.4 in brackets if it is IPv6, and NAME[ADDRESS]:PORT too,
+ * where 2.3 puts the name behind, as <NAME> or <ADDRESS> (<NAME>). */
+#define DOVECOT_SERVER "{?[?}{host}{?]:{number}?}{?[{address}]:{number}?}"
+
+#define DOVECOT_SYSLOG "{syslog}{=imap|pop3|managesieve}-login: "
+/* A log file of its own. */
+#define DOVECOT_FILE "{stamp} {=imap|pop3|managesieve}-login: Info: "
 
 /* It cuts the name at 80 bytes, and the host too. */
 #define UW "{syslog}{=Login |Authenticated |Auth |APOP }user={user}"
@@ -36,15 +48,10 @@ const struct pattern_def pattern_table[] = {
 	{ "perdition", { "perdition", "perdition.*" },
 	    { { PATTERN_LOGIN, "{syslog}{perdition}" } } },
 	{ "dovecot", { "dovecot" },
-	    { { PATTERN_LOGIN,
-		  "{syslog}{=imap|pop3|managesieve}-login: " DOVECOT },
-		{ PATTERN_LOGIN,
-		    "{syslog}{=imap|pop3|managesieve}-login: " DOVECOT_PROXY },
-		/* A log file of its own. */
-		{ PATTERN_LOGIN, "{stamp} {=imap|pop3|managesieve}-login: "
-				 "Info: " DOVECOT },
-		{ PATTERN_LOGIN, "{stamp} {=imap|pop3|managesieve}-login: "
-				 "Info: " DOVECOT_PROXY } } },
+	    { { PATTERN_LOGIN, DOVECOT_SYSLOG DOVECOT },
+		{ PATTERN_LOGIN, DOVECOT_SYSLOG DOVECOT_PROXY },
+		{ PATTERN_LOGIN, DOVECOT_FILE DOVECOT },
+		{ PATTERN_LOGIN, DOVECOT_FILE DOVECOT_PROXY } } },
 	/*
 	 * Its logger cuts what is longer than 511 bytes and writes the rest
 	 * as a line of its own, so that a long user name, in a login that

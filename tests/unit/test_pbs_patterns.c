@@ -282,11 +282,18 @@ END_TEST
 /* --- Dovecot as a proxy, which writes the name twice --------------------- */
 
 #define BEHIND "198.51.100.1:143): Started proxying to <h> (0.1 secs): user=<"
+#define BEHIND24                                                               \
+	"198.51.100.1:143): Started proxying to remote host (0.1 secs): "      \
+	"user=<"
 #define REST ">, method=PLAIN, rip=" EVIL ", lip=" EVIL ", session=<a>"
 
 #define LONG                                                                   \
 	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
 	"xxxxxxxxxxxxxxxxxxxx"
+
+#define CUT                                                                    \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xxxxxxxxx..."
 
 static const struct slice proxied[] = {
 	SLICE("x," BEHIND "bob" REST),
@@ -297,6 +304,25 @@ static const struct slice proxied[] = {
 	SLICE("x,198.51.100.1:143): Started proxying to <h"),
 	SLICE("x,198.51.100.1:143): Started proxying to <h> (0.1 secs): "),
 	SLICE("x): Started proxying to <h> (0.1 secs): user=<bob" REST),
+	SLICE("x," BEHIND24 "bob" REST),
+	SLICE("x," BEHIND24 "x" REST),
+	SLICE("x," BEHIND24 "x>, method=PLAIN, rip=" EVIL ", lip=" EVIL
+	      ", session=<a"),
+	SLICE("x," BEHIND24 "x>, rip=" EVIL ", lip=" EVIL),
+	SLICE("x," BEHIND24 "x"),
+	SLICE("x,h[198.51.100.1]:143): Started proxying to remote host "
+	      "(0.1 secs): user=<x"),
+	SLICE("x,198.51.100.1:143): Started proxying to remote host (master "),
+	SLICE("x,198.51.100.1:143): Started proxying to remote host from "),
+	SLICE("x,h["),
+	SLICE("x,h[198.51.100.1"),
+	SLICE("x,"),
+	SLICE("x,y"),
+	/* What the second one is when it is cut, in front of a comma. */
+	SLICE(CUT ",198.51.100.1:143"),
+	SLICE(CUT "," BEHIND24 CUT REST),
+	SLICE(CUT "," BEHIND24 CUT ">, rip=" EVIL ", lip=" EVIL),
+	SLICE(CUT "," BEHIND24 CUT),
 	SLICE("bob>, method=PLAIN, rip=" EVIL ", lip=" EVIL),
 	SLICE("x\n" HEAD "dovecot: imap-login: proxy(x," BEHIND "bob" REST),
 	/* The second is cut behind 80 bytes. */
@@ -306,19 +332,39 @@ static const struct slice proxied[] = {
 	SLICE(LONG "," BEHIND "bob" REST),
 };
 
+/* How a server is named, and what is written of one that let the user in. */
+static const struct {
+	const char *server, *what;
+} started[] = {
+	{ "198.51.100.1:143", "Started proxying to <mx1> (0.007 secs)" },
+	{ "2001:db8::1:143", "Started proxying to <2001:db8::1> (0.007 secs)" },
+	{ "198.51.100.1:143",
+	    "Started proxying to <198.51.100.1> (<mx1>) from 198.51.100.2 "
+	    "(master boss) (0.007 secs)" },
+	{ "198.51.100.1:143",
+	    "Started proxying to remote host (10.007 secs, 2 reconnects)" },
+	{ "[2001:db8::1]:143", "Started proxying to remote host (0.007 secs)" },
+	{ "mx-1.example.com[198.51.100.1]:143",
+	    "Started proxying to remote host (0.007 secs)" },
+	{ "mx1[2001:db8::1]:143",
+	    "Started proxying to remote host from 2001:db8::2 (master "
+	    "boss@example.com) (0.007 secs, 1 reconnects)" },
+};
+
 /* What Dovecot writes of name, when what has happened. */
 static int
-match_proxied(const char *what, struct slice name, struct logmatch_login *login)
+match_proxied(const char *server, const char *what, struct slice name,
+    struct logmatch_login *login)
 {
 	struct logmatch *m = of("dovecot");
 	char line[4096];
 	bool cut = name.n > 80;
 	int ret, n = snprintf(line, sizeof(line),
-		     HEAD "dovecot: imap-login: proxy(%.*s,198.51.100.1:143): "
+		     HEAD "dovecot: imap-login: proxy(%.*s,%s): "
 			  "%s: user=<%.*s%s>, method=PLAIN, rip=192.0.2.7, "
 			  "lip=198.51.100.2, session=<b>",
-		     (int)name.n, name.p, what, cut ? 77 : (int)name.n, name.p,
-		     cut ? "..." : "");
+		     (int)name.n, name.p, server, what, cut ? 77 : (int)name.n,
+		     name.p, cut ? "..." : "");
 
 	ck_assert_int_lt(n, (int)sizeof(line));
 	ret = logmatch_line(m, slice_make(line, (size_t)n), NOW, login);
@@ -326,31 +372,45 @@ match_proxied(const char *what, struct slice name, struct logmatch_login *login)
 	return ret;
 }
 
+static const char *const failed[] = {
+	"Login failed: [AUTH] No.",
+	"Login failed (master boss): [AUTH] No.",
+	"Disconnected by client",
+	"Disconnected by client (0s idle, in=247, out=137)",
+	"Started proxying to remote host as user eve (0.007 secs)",
+};
+
 static void
 check_proxied(struct slice name)
 {
 	static struct logmatch_login login;
 	char text[ADDR_TEXT_MAX];
 
-	ck_assert_int_ne(
-	    match_proxied("Login failed: [AUTH] No.", name, &login), 1);
-	ck_assert_int_ne(
-	    match_proxied("Disconnected by client", name, &login), 1);
-	if (match_proxied(
-		"Started proxying to <mx1> (0.007 secs)", name, &login) != 1)
-		return;
-	addr_write_ip(&login.client, text);
-	ck_assert_str_eq(text, "192.0.2.7");
-	ck_assert(slice_eq(slice_make(login.user, login.user_len), name));
+	for (size_t i = 0; i < sizeof(failed) / sizeof(failed[0]); i++)
+		for (size_t k = 0; k < sizeof(started) / sizeof(started[0]);
+		     k++)
+			ck_assert_int_ne(match_proxied(started[k].server,
+					     failed[i], name, &login),
+			    1);
+	for (size_t i = 0; i < sizeof(started) / sizeof(started[0]); i++) {
+		if (match_proxied(
+			started[i].server, started[i].what, name, &login) != 1)
+			continue;
+		addr_write_ip(&login.client, text);
+		ck_assert_str_eq(text, "192.0.2.7");
+		ck_assert(
+		    slice_eq(slice_make(login.user, login.user_len), name));
+	}
 }
 
 START_TEST(hostile_proxied)
 {
 	static struct logmatch_login login;
 
-	ck_assert_int_eq(match_proxied("Started proxying to <mx1> (0.007 secs)",
-			     SLICE("bob"), &login),
-	    1);
+	for (size_t i = 0; i < sizeof(started) / sizeof(started[0]); i++)
+		ck_assert_int_eq(match_proxied(started[i].server,
+				     started[i].what, SLICE("bob"), &login),
+		    1);
 	for (size_t i = 0; i < sizeof(proxied) / sizeof(proxied[0]); i++)
 		check_proxied(proxied[i]);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
