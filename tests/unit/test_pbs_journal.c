@@ -150,6 +150,20 @@ START_TEST(comes_back)
 }
 END_TEST
 
+/* The next start finds e, and nothing torn. */
+static void
+check_start(struct relay_store *s, const struct relay_entry *e)
+{
+	struct journal *j;
+	uint64_t torn;
+
+	relay_store_clear(s);
+	j = open_it(s, 0, &torn);
+	ck_assert_uint_eq(torn, 0);
+	ck_assert_ptr_nonnull(relay_store_find(s, &e->key));
+	journal_close(&j);
+}
+
 /* A start that is killed before it has begun the journal, with what it found
  * elsewhere, is to be followed by one that does the same. */
 START_TEST(not_begun)
@@ -169,11 +183,7 @@ START_TEST(not_begun)
 	ck_assert_int_ge(relay_store_touch(s, &e, SLICE("ann"), 0), 0);
 	ck_assert_int_eq(journal_snapshot(j, s, &err), 0);
 	journal_close(&j);
-	relay_store_clear(s);
-	j = open_it(s, 0, &torn);
-	ck_assert_uint_eq(torn, 0);
-	ck_assert_ptr_nonnull(relay_store_find(s, &e.key));
-	journal_close(&j);
+	check_start(s, &e);
 	relay_store_destroy(&s);
 	scratch_remove();
 }
@@ -207,11 +217,7 @@ START_TEST(torn_anywhere)
 		journal_touch(j, &e, SLICE(""));
 		ck_assert_int_eq(journal_flush(j, s, &err), 0);
 		journal_close(&j);
-		relay_store_clear(s);
-		j = open_it(s, 0, &torn);
-		ck_assert_uint_eq(torn, 0);
-		ck_assert_ptr_nonnull(relay_store_find(s, &e.key));
-		journal_close(&j);
+		check_start(s, &e);
 		relay_store_destroy(&s);
 	}
 	scratch_remove();
