@@ -263,45 +263,100 @@ dbfile_del(struct dbfile *f, struct slice key, struct err *err)
 	return f->kind->del(f, key, err);
 }
 
-/* Sendmail compares whole seconds, and reads again only if it is later. */
-void
-dbfile_raise_mtime(int fd, int64_t old, int64_t now)
-{
-	int64_t lead = old - now;
-	int64_t to = old + 1;
-	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = 0 } };
+/* --- times --------------------------------------------------------------- */
 
-	if (lead < 0)
-		to = now;
-	else if (lead >= DBFILE_LEAD_MAX)
-		to = old; /* no further: the clock will catch up */
-	t[1].tv_sec = (time_t)to;
-	/* Not the owner: a new session sees the change all the same. */
+/* Not the owner: a new session sees the change all the same. */
+static void
+set_mtime(int fd, struct timespec to)
+{
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, to };
+
 	if (futimens(fd, t) == -1)
 		errno = 0;
 }
 
+/* Sendmail compares whole seconds, and reads again only if it is later: so
+ * later it becomes, however far ahead it is. */
 void
-dbfile_outdate(int fd, int64_t now, int turn)
+dbfile_raise_mtime(int fd, int64_t old, int64_t now)
 {
-	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = 0 } };
+	int64_t to = old < now ? now : old + 1;
 
-	t[1].tv_sec = (time_t)(now + 2 * DBFILE_LEAD_MAX + turn);
-	if (futimens(fd, t) == -1)
-		errno = 0;
+	set_mtime(fd, (struct timespec){ .tv_sec = (time_t)to });
+}
+
+/* Readers of the old one are told by that one's time, and remember this one's
+ * when they have come here: it need not be later, but other. */
+void
+dbfile_succeed_mtime(int fd, int64_t old, int64_t now)
+{
+	dbfile_raise_mtime(
+	    fd, old > now + DBFILE_LEAD_MAX ? now - 1 : old, now);
+}
+
+int64_t
+dbfile_latest(const struct stat *st, int64_t now)
+{
+	/* The clock's, as a writer leaves it that is killed before it sets the
+	 * time: what readers remember may be far ahead of it. */
+	if (st->st_mtim.tv_nsec != 0 && st->st_mtime < now + DBFILE_LEAD_COMMON)
+		return now + DBFILE_LEAD_COMMON;
+	return st->st_mtime;
+}
+
+void
+dbfile_outdate(int fd, int64_t now)
+{
+	int64_t to = now + 2 * DBFILE_LEAD_MAX;
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_mtime >= to)
+		to = st.st_mtime + 1;
+	set_mtime(fd, (struct timespec){ .tv_sec = (time_t)to });
+}
+
+void
+dbfile_outdate_undo(int fd, const struct stat *was, int64_t now)
+{
+	struct stat st;
+
+	/* Else it was changed meanwhile, and its time set anew. */
+	if (fstat(fd, &st) == 0 && st.st_mtime >= now + 2 * DBFILE_LEAD_MAX)
+		set_mtime(fd, was->st_mtim);
+}
+
+/* --- the end of a change ------------------------------------------------- */
+
+/* As it is left. */
+static int
+let_readers_in(struct dbfile *f, struct err *err)
+{
+	if (fstat(f->fd, &f->st) == -1)
+		return err_set(err, errno, "%s: %s", f->path, strerror(errno));
+	f->kind->lock(f->fd, LOCK_UN);
+	return 0;
 }
 
 int
 dbfile_commit(struct dbfile *f, int64_t now, struct err *err)
 {
 	int64_t old = f->st.st_mtime;
+
 	if (f->kind->write(f, err) == -1)
 		return -1; /* closing may write: not without the lock */
 	dbfile_raise_mtime(f->fd, old, now);
-	if (fstat(f->fd, &f->st) == -1)
-		return err_set(err, errno, "%s: %s", f->path, strerror(errno));
-	f->kind->lock(f->fd, LOCK_UN);
-	return 0;
+	return let_readers_in(f, err);
+}
+
+int
+dbfile_commit_part(struct dbfile *f, struct err *err)
+{
+	struct timespec old = f->st.st_mtim;
+
+	if (f->kind->write(f, err) == -1)
+		return -1;
+	set_mtime(f->fd, old);
+	return let_readers_in(f, err);
 }
 
 int64_t

@@ -82,9 +82,10 @@ int dbfile_keep_spare(const char *name, uid_t uid, gid_t gid, struct err *);
 
 /*
  * From now on the file lets nobody in, and readers that have it open look
- * again; this takes no room.  The spare takes its place; if there is none it is
- * removed; where the directory allows neither it is emptied, whoever has a
- * lock on it.  0, also if there is no file, or -1 with err.
+ * again; this takes no room.  The spare takes its place; if there is none, or
+ * it is of another kind, the file is removed; where the directory allows
+ * neither it is emptied, whoever has a lock on it.  0, also if there is no
+ * file, or -1 with err.
  */
 int dbfile_shut(const char *name, struct err *);
 
@@ -119,6 +120,13 @@ int dbfile_del(struct dbfile *, struct slice key, struct err *);
  * file anew.
  */
 int dbfile_commit(struct dbfile *, int64_t now, struct err *);
+
+/*
+ * The same for a part of a change whose rest follows at once: the file's time
+ * stays, so that many parts do not move it far ahead of the clock.  Who looks
+ * at it learns of the whole by dbfile_commit() at the end.
+ */
+int dbfile_commit_part(struct dbfile *, struct err *);
 void dbfile_unlock(struct dbfile *); /* after dbfile_lock() alone */
 
 /* Seconds that the file's time is ahead of now; 0 when it is not. */

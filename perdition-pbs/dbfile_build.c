@@ -114,17 +114,20 @@ set_owner(struct dbfile_builder *b, int fd)
 static int
 rename_over(struct dbfile_builder *b, int64_t now)
 {
+	struct stat was = b->old;
 	bool locked = b->old_fd != -1 && b->kind->lock != NULL &&
 		      b->kind->lock(b->old_fd, LOCK_EX | LOCK_NB) == 0;
 	int ret;
 
-	if (b->old_fd != -1)
-		dbfile_outdate(b->old_fd, now, 0);
+	if (b->old_fd != -1 && fstat(b->old_fd, &was) == 0)
+		dbfile_outdate(b->old_fd, now);
 	ret = rename(b->tmp, b->path);
 	if (ret == -1)
 		fail(b, b->path, errno);
+	if (b->old_fd != -1 && ret == 0)
+		dbfile_outdate(b->old_fd, now);
 	else if (b->old_fd != -1)
-		dbfile_outdate(b->old_fd, now, 1);
+		dbfile_outdate_undo(b->old_fd, &was, now);
 	if (locked)
 		b->kind->lock(b->old_fd, LOCK_UN);
 	return ret;
@@ -140,7 +143,7 @@ publish(struct dbfile_builder *b)
 	if (b->old_fd != -1 && fstat(b->old_fd, &b->old) == 0)
 		old = b->old.st_mtime;
 	set_owner(b, b->tmp_fd);
-	dbfile_raise_mtime(b->tmp_fd, old, now);
+	dbfile_succeed_mtime(b->tmp_fd, old, now);
 	/* The name must not lead to an empty file after a power failure. */
 	if (fdatasync(b->tmp_fd) == -1 || fchmod(b->tmp_fd, MODE) == -1)
 		return fail(b, b->tmp, errno);
@@ -150,13 +153,9 @@ publish(struct dbfile_builder *b)
 static int
 rewrite_in_place(struct dbfile_builder *b)
 {
-	int64_t now = time(NULL), old = b->old.st_mtime;
+	int64_t old = dbfile_latest(&b->old, time(NULL));
 	int ret;
 
-	/* The clock's, as a writer leaves it that is killed before it sets the
-	 * time: what readers remember may be far ahead of it. */
-	if (b->old.st_mtim.tv_nsec != 0 && old < now + DBFILE_LEAD_COMMON)
-		old = now + DBFILE_LEAD_COMMON;
 	if (b->kind->lock == NULL)
 		return err_set(b->err, EACCES,
 		    "%s: files of type %s need a directory that may be "

@@ -16,6 +16,13 @@
 
 #include "common/banned.h"
 
+#define HEAD_BYTES 2048
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define MAGIC ((uint32_t)HEAD_BYTES << 8) /* its bytes are 0, 8, 0 and 0 */
+#else
+#define MAGIC HEAD_BYTES
+#endif
+
 struct look {
 	struct cdb cdb;
 	unsigned int at; /* of the walk through all */
@@ -54,6 +61,24 @@ cdb_fill(int fd, const char *path, const struct dbfile_plan *plan,
 	if (cdb_make_finish(&make) != 0)
 		ret = fail(ret == 0 ? err : &ignored, path, "cannot be built");
 	return ret;
+}
+
+/*
+ * The head alone makes it empty: 256 times the place of a table, here its own
+ * end, and its size, here 0, both of four bytes, the lowest first.  The rest
+ * stays, for those that have it mapped.
+ */
+static int
+cdb_empty(int fd, const char *path, struct err *err)
+{
+	unsigned char head[HEAD_BYTES] = { 0 };
+
+	for (size_t i = 0; i < sizeof(head); i += 8)
+		head[i + 1] = HEAD_BYTES >> 8;
+	errno = 0;
+	return pwrite(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head)
+		   ? 0
+		   : fail(err, path, "cannot be emptied");
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -125,7 +150,11 @@ cdb_each(struct dbfile_reader *r, struct slice *key, struct slice *value,
 
 const struct dbfile_kind dbfile_cdb = {
 	.type = "cdb",
+	/* Where the first table is; the others have zeros there. */
+	.magic_at = 0,
+	.magic = MAGIC,
 	.fill = cdb_fill,
+	.empty = cdb_empty,
 	.read_open = cdb_read_open,
 	.read_close = cdb_read_close,
 	.get = cdb_look_up,

@@ -201,6 +201,15 @@ hash_fill(int fd, const char *path, const struct dbfile_plan *plan,
 	return ret == 0 ? 0 : fail(err, path, "cannot be built", ret);
 }
 
+/* Nobody maps it: readers take it for a missing one. */
+static int
+hash_empty(int fd, const char *path, struct err *err)
+{
+	return ftruncate(fd, 0) == -1
+		   ? fail(err, path, "cannot be emptied", errno)
+		   : 0;
+}
+
 /* --- changing ------------------------------------------------------------ */
 
 static int
@@ -388,8 +397,11 @@ hash_each(struct dbfile_reader *r, struct slice *key, struct slice *value,
 
 const struct dbfile_kind dbfile_hash = {
 	.type = "hash",
+	.magic_at = 12, /* of the first page; it has the machine's order */
+	.magic = 0x061561,
 	.lock = flock,
 	.fill = hash_fill,
+	.empty = hash_empty,
 	.open = hash_open,
 	.close = hash_close,
 	.begin = hash_begin,

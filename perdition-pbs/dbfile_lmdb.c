@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "perdition-pbs/dbfile_private.h"
@@ -161,6 +163,44 @@ fill_env(struct lmdb *l, dbfile_next *next, void *arg)
 	return ret == 0 ? commit(l) : ret;
 }
 
+/*
+ * What an empty file begins with, over what fd has there: two pages that name
+ * the state.  Nothing else is touched, so that a reader goes on with the state
+ * that it has, and nothing of what it has mapped is cut off.  0, an errno
+ * value, or LMDB's own.
+ */
+static int
+write_head(int fd)
+{
+	int from = memfd_create("lmdb", MFD_CLOEXEC);
+	struct lmdb l = { 0 };
+	struct stat st = { 0 };
+	char *head = NULL;
+	int ret = from == -1 ? errno : open_env(&l, from, "", WRITER_FLAGS, 0);
+
+	close_env(&l);
+	errno = 0;
+	if (ret == 0 && fstat(from, &st) == 0)
+		head = malloc((size_t)st.st_size);
+	if (ret == 0 &&
+	    (head == NULL ||
+		pread(from, head, (size_t)st.st_size, 0) != st.st_size ||
+		pwrite(fd, head, (size_t)st.st_size, 0) != st.st_size))
+		ret = errno == 0 ? EIO : errno;
+	free(head);
+	if (from != -1)
+		close(from);
+	return ret;
+}
+
+static int
+lmdb_empty(int fd, const char *path, struct err *err)
+{
+	int ret = write_head(fd);
+
+	return ret == 0 ? 0 : fail(err, path, "cannot be emptied", ret);
+}
+
 static int
 lmdb_fill(int fd, const char *path, const struct dbfile_plan *plan,
     dbfile_next *next, void *arg, struct err *err)
@@ -171,9 +211,9 @@ lmdb_fill(int fd, const char *path, const struct dbfile_plan *plan,
 
 	if (ret < 0) { /* LMDB's own: it is something else, or damaged */
 		close_env(&l);
-		ret = ftruncate(fd, 0) == -1
-			  ? errno
-			  : open_env(&l, fd, path, WRITER_FLAGS, bytes);
+		ret = write_head(fd);
+		if (ret == 0)
+			ret = open_env(&l, fd, path, WRITER_FLAGS, bytes);
 	}
 	if (ret == 0)
 		ret = fill_env(&l, next, arg);
@@ -346,8 +386,11 @@ lmdb_each(struct dbfile_reader *r, struct slice *key, struct slice *value,
 
 const struct dbfile_kind dbfile_lmdb = {
 	.type = "lmdb",
+	.magic_at = sizeof(size_t) + 8, /* behind the head of the first page */
+	.magic = 0xBEEFC0DE,
 	.lock = whole_file,
 	.fill = lmdb_fill,
+	.empty = lmdb_empty,
 	.deletions = DELETIONS,
 	.deletion_room = DELETION_ROOM,
 	.open = lmdb_open,

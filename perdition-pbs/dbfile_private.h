@@ -44,6 +44,10 @@ struct dbfile_reader {
 struct dbfile_kind {
 	const char *type; /* as in Postfix's TYPE:PATH */
 
+	/* The bytes that only an empty file of this kind has at that place. */
+	off_t magic_at;
+	uint32_t magic;
+
 	/* The lock that readers of this kind take: as flock(2), never waiting
 	 * with LOCK_NB.  NULL: they take none, so that a file must never
 	 * change once it has the name. */
@@ -52,6 +56,11 @@ struct dbfile_kind {
 	/* Fills the file behind fd, whatever it held, with what next gives. */
 	int (*fill)(int fd, const char *path, const struct dbfile_plan *,
 	    dbfile_next *next, void *arg, struct err *);
+
+	/* Takes all records out of the live file behind fd, in its own blocks:
+	 * there may be no room.  Where readers map the file it gets no shorter;
+	 * they would get SIGBUS. */
+	int (*empty)(int fd, const char *path, struct err *);
 
 	/* --- changing; all NULL where only whole new files will do --------
 	 */
@@ -118,16 +127,26 @@ const char *dbfile_name_of(
 int dbfile_wait(int (*lock)(int fd, int operation), int fd, int operation,
     unsigned int wait_ms);
 
-/* old: the time before the change, seconds; needs the owner. */
+/* Of the file itself, changed.  old: the time before that, seconds, or the
+ * latest that a reader may remember; needs the owner. */
 void dbfile_raise_mtime(int fd, int64_t old, int64_t now);
+
+/* Of a new file, for the place of one whose time is old: later, too, unless
+ * that is further ahead than changes bring it, as dbfile_outdate() does. */
+void dbfile_succeed_mtime(int fd, int64_t old, int64_t now);
+
+/* The latest time that a reader may remember of the file. */
+int64_t dbfile_latest(const struct stat *, int64_t now);
 
 /*
  * What is open on fd is, or is about to be, the file no more: whoever has it
  * open is to look by name again.  Its time may be the clock's, left there by a
  * killed writer, while a reader remembers one far ahead of that; so it becomes
- * later than any that it can have had, and with each turn (0, 1) later still.
+ * later than any that it can have had, and once more later with each call.
+ * undo: it stays the file, so its time is again what it was.
  */
-void dbfile_outdate(int fd, int64_t now, int turn);
+void dbfile_outdate(int fd, int64_t now);
+void dbfile_outdate_undo(int fd, const struct stat *was, int64_t now);
 
 /* ".NAME.suffix" beside path; NULL with errno. */
 char *dbfile_beside(const char *path, const char *suffix);

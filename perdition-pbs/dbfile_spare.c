@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "common/banned.h"
 
 #define SPARE "empty"
+#define LOCK_WAIT_MS 20 /* for readers; no longer, what is over must go */
 
 char *
 dbfile_beside(const char *path, const char *suffix)
@@ -87,9 +89,21 @@ dbfile_keep_spare(const char *name, uid_t uid, gid_t gid, struct err *err)
 
 /* --- its use ------------------------------------------------------------- */
 
-/* The spare, or -1; later than the file, whose time was old. */
+/* One of another kind may be left there, if that of the file was changed. */
+static bool
+is_of_kind(const struct dbfile_kind *kind, int fd)
+{
+	uint32_t magic;
+
+	return pread(fd, &magic, sizeof(magic), kind->magic_at) ==
+		   (ssize_t)sizeof(magic) &&
+	       magic == kind->magic;
+}
+
+/* The spare, or -1; its time is for the place of a file whose time was old. */
 static int
-open_spare(const char *spare, int64_t old, int64_t now)
+open_spare(
+    const struct dbfile_kind *kind, const char *spare, int64_t old, int64_t now)
 {
 	int fd = open(spare, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -100,32 +114,56 @@ open_spare(const char *spare, int64_t old, int64_t now)
 		close(fd);
 		return -1;
 	}
-	dbfile_raise_mtime(fd, old, now);
+	if (!is_of_kind(kind, fd)) {
+		unlink(spare);
+		close(fd);
+		return -1;
+	}
+	dbfile_succeed_mtime(fd, old, now);
 	return fd;
+}
+
+/* The file itself; was: as it was before. */
+static int
+empty_in_place(const struct dbfile_kind *kind, const char *path, int fd,
+    const struct stat *was, int64_t now, struct err *err)
+{
+	bool locked = kind->lock != NULL &&
+		      dbfile_wait(kind->lock, fd, LOCK_EX, LOCK_WAIT_MS) == 0;
+	int ret = kind->empty(fd, path, err);
+
+	if (ret == 0)
+		dbfile_raise_mtime(fd, dbfile_latest(was, now), now);
+	if (locked)
+		kind->lock(fd, LOCK_UN);
+	return ret;
 }
 
 /* fd: on the file; -1: it can be removed or replaced at best. */
 static int
-shut(const char *path, const char *spare, int fd, int64_t now, struct err *err)
+shut(const struct dbfile_kind *kind, const char *path, const char *spare,
+    int fd, int64_t now, struct err *err)
 {
 	struct stat st = { .st_mtime = now - 1 };
 	int spare_fd, ret = -1;
 
 	if (fd != -1 && fstat(fd, &st) == 0)
-		dbfile_outdate(fd, now, 0);
-	spare_fd = open_spare(spare, st.st_mtime, now);
+		dbfile_outdate(fd, now);
+	spare_fd = open_spare(kind, spare, st.st_mtime, now);
 	if (spare_fd != -1)
 		ret = rename(spare, path);
 	if (ret == -1)
 		ret = unlink(path);
 	if (ret == -1 && errno == ENOENT)
 		ret = 0;
-	if (ret == -1 && fd != -1)
-		ret = ftruncate(fd, 0);
 	if (ret == -1)
 		fail(err, path);
-	else if (fd != -1)
-		dbfile_outdate(fd, now, 1);
+	if (ret == 0 && fd != -1) {
+		dbfile_outdate(fd, now);
+	} else if (fd != -1) {
+		dbfile_outdate_undo(fd, &st, now);
+		ret = empty_in_place(kind, path, fd, &st, now, err);
+	}
 	if (spare_fd != -1)
 		close(spare_fd);
 	return ret;
@@ -135,16 +173,17 @@ int
 dbfile_shut(const char *name, struct err *err)
 {
 	const char *path;
+	const struct dbfile_kind *kind = dbfile_kind_of(name, &path, err);
 	char *spare;
 	int fd, ret;
 
-	if (dbfile_kind_of(name, &path, err) == NULL)
+	if (kind == NULL)
 		return -1;
 	spare = dbfile_beside(path, SPARE);
 	if (spare == NULL)
 		return fail(err, path);
 	fd = open(path, O_RDWR | O_CLOEXEC | (geteuid() == 0 ? O_NOFOLLOW : 0));
-	ret = shut(path, spare, fd, time(NULL), err);
+	ret = shut(kind, path, spare, fd, time(NULL), err);
 	if (fd != -1)
 		close(fd);
 	free(spare);

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <uv.h>
@@ -415,8 +417,8 @@ shut_as_nobody(const char *name)
 	return ret;
 }
 
-/* By the spare, by taking the file away, or by emptying it: nobody is in it,
- * and who has it open is to look again. */
+/* By the spare, or by taking the file away: nobody is in it, and who has it
+ * open is to look again. */
 START_TEST(shut)
 {
 	struct relay_store *s = relay_store_create();
@@ -447,15 +449,252 @@ START_TEST(shut)
 	ck_assert_int_eq(dbfile_shut(name, &err), 0);
 	ck_assert_int_eq(access(scratch_path("x"), F_OK), -1);
 	ck_assert_int_eq(dbfile_shut(name, &err), 0);
-	/* Nor may anything be renamed or removed there. */
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* Nothing may be renamed or removed there: the file stays, and what is
+ * remembered of its time is not left behind far ahead of the clock. */
+START_TEST(shut_in_place)
+{
+	struct relay_store *s = relay_store_create();
+	struct stat before, st, named;
+	const char *name;
+	char *map;
+	int fd;
+
+	scratch_make();
+	name = name_of(_i);
+	put(s, "203.0.113.77", INT64_MAX / 4);
+	put_many(s, 0, 1000);
 	write_file(name, s);
+	fd = open(scratch_path("x"), O_RDONLY);
+	ck_assert_int_eq(fstat(fd, &before), 0);
+	map = mmap(NULL, (size_t)before.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
 	ck_assert_msg(shut_as_nobody(name) == 0, "%s", err.msg);
-	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
-	ck_assert_int_eq(st.st_size, 0);
-	ck_assert_int_gt(st.st_mtime, now + 86400);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(stat(scratch_path("x"), &named), 0);
+	ck_assert_uint_eq(st.st_ino, named.st_ino);
+	ck_assert_int_gt(st.st_mtime, time(NULL) - 60);
+	ck_assert_int_lt(st.st_mtime, time(NULL) + 600);
+	if (strcmp(types[_i], "hash") == 0) {
+		ck_assert_int_eq(st.st_size, 0);
+	} else {
+		/* Its readers have it mapped: no SIGBUS for them. */
+		volatile char last = map[st.st_size - 1];
+
+		(void)last;
+		ck_assert_int_ge(st.st_size, before.st_size);
+		ck_assert_str_eq(get(name, "203.0.113.77"), "");
+		ck_assert_int_eq(relay_file_check(name, &err), 0);
+	}
+	/* The same once more; and then it is made anew. */
+	ck_assert_msg(shut_as_nobody(name) == 0, "%s", err.msg);
+	ck_assert_int_eq(stat(scratch_path("x"), &named), 0);
+	ck_assert_int_gt(named.st_mtime, st.st_mtime);
 	ck_assert_int_eq(chmod(scratch, 0755), 0);
 	write_file(name, s);
 	ck_assert_str_ne(get(name, "203.0.113.77"), "");
+	munmap(map, (size_t)before.st_size);
+	close(fd);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+#ifdef HAVE_LMDB
+/* The file is rewritten in place; the type of what was there is another. */
+START_TEST(lmdb_over_something_else)
+{
+	struct relay_store *s = relay_store_create();
+	char name[PATH_MAX + 10], junk[20000];
+	struct stat st;
+	int ret;
+
+	scratch_make();
+	snprintf(name, sizeof(name), "lmdb:%s", scratch_path("x"));
+	memset(junk, 'x', sizeof(junk));
+	scratch_write("x", "w", junk, sizeof(junk));
+	put(s, "203.0.113.77", INT64_MAX / 4);
+	ck_assert_int_eq(chmod(scratch_path("x"), 0666), 0);
+	ck_assert_int_eq(chmod(scratch, 0555), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(seteuid(65534), 0);
+	ret = relay_file_write(name, "", s, (uid_t)-1, (gid_t)-1, NULL, &err);
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_msg(ret == 0, "%s", err.msg);
+	ck_assert_str_ne(get(name, "203.0.113.77"), "");
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	ck_assert_int_ge(st.st_size, (off_t)sizeof(junk));
+	ck_assert_int_eq(chmod(scratch, 0755), 0);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+#endif
+
+/* The configuration gave the path another type since: its spare is no file of
+ * this one. */
+START_TEST(spare_of_another_type)
+{
+	const char *name;
+	char other[PATH_MAX + 10];
+
+	for (int i = 0; i < COUNT(types); i++) {
+		struct relay_store *s = relay_store_create();
+
+		scratch_make();
+		snprintf(
+		    other, sizeof(other), "%s:%s", types[i], scratch_path("x"));
+		ck_assert_int_eq(
+		    dbfile_keep_spare(other, (uid_t)-1, (gid_t)-1, &err), 0);
+		name = name_of(_i);
+		put(s, "203.0.113.77", INT64_MAX / 4);
+		write_file(name, s);
+		ck_assert_int_eq(dbfile_shut(name, &err), 0);
+		ck_assert_int_eq(access(scratch_path(".x.empty"), F_OK), -1);
+		if (i == _i)
+			ck_assert_str_eq(get(name, "203.0.113.77"), "");
+		else
+			ck_assert_int_eq(access(scratch_path("x"), F_OK), -1);
+		relay_store_destroy(&s);
+		scratch_remove();
+	}
+}
+END_TEST
+
+/* --- times --------------------------------------------------------------- */
+
+static int64_t
+set_time(int64_t to)
+{
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = to } };
+
+	ck_assert_int_eq(utimensat(AT_FDCWD, scratch_path("x"), t, 0), 0);
+	return to;
+}
+
+static struct stat
+state(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	return st;
+}
+
+/* As a writer leaves it that is killed before it renames: the next file has
+ * the clock's time again, and changes of the file itself are seen until
+ * then. */
+START_TEST(time_stuck_ahead)
+{
+	struct relay_store *s = relay_store_create();
+	int64_t now = time(NULL), far;
+	const char *name;
+	struct dbfile *f;
+	struct stat st;
+	int fd;
+
+	scratch_make();
+	name = name_of(_i);
+	write_file(name, s);
+	far = set_time(now + 2 * 86400);
+	f = dbfile_changes_in_place(name) ? dbfile_open(name, &err) : NULL;
+	for (int i = 0; f != NULL && i < 3; i++) {
+		ck_assert_int_eq(dbfile_lock(f, 1), 0);
+		ck_assert_int_eq(dbfile_commit(f, now, &err), 0);
+		ck_assert_int_eq(state().st_mtime, ++far);
+	}
+	dbfile_close(&f);
+	fd = open(scratch_path("x"), O_RDONLY);
+	write_file(name, s);
+	ck_assert_int_lt(state().st_mtime, now + 3600);
+	ck_assert_int_ge(state().st_mtime, now);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_gt(st.st_mtime, far);
+	close(fd);
+	/* The same for the spare. */
+	ck_assert_int_eq(
+	    dbfile_keep_spare(name, (uid_t)-1, (gid_t)-1, &err), 0);
+	set_time(now + 2 * 86400);
+	ck_assert_int_eq(dbfile_shut(name, &err), 0);
+	ck_assert_int_lt(state().st_mtime, now + 3600);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+static bool
+lose_the_new_one(void *arg, struct slice *k, struct slice *value)
+{
+	(void)arg;
+	(void)k;
+	(void)value;
+	unlink(scratch_path(".x.new"));
+	return false;
+}
+
+/* No rename: the file is what it was, its time too, for who changes it. */
+START_TEST(time_without_rename)
+{
+	struct relay_store *s = relay_store_create();
+	struct dbfile_plan plan = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	struct dbfile_builder *b;
+	struct stat before, after;
+	const char *name;
+	struct dbfile *f = NULL;
+
+	scratch_make();
+	name = name_of(_i);
+	write_file(name, s);
+	before = state();
+	if (dbfile_changes_in_place(name))
+		f = dbfile_open(name, &err);
+	b = dbfile_build_begin(name, 0, &err);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_int_eq(
+	    dbfile_build_finish(&b, &plan, lose_the_new_one, NULL, &err), -1);
+	after = state();
+	ck_assert_uint_eq(after.st_ino, before.st_ino);
+	ck_assert_int_eq(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+	ck_assert_int_eq(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	if (f != NULL)
+		ck_assert_int_eq(dbfile_lock(f, 1), 0);
+	dbfile_close(&f);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+/* Many parts of one change are one change. */
+START_TEST(time_of_parts)
+{
+	struct relay_store *s = relay_store_create();
+	int64_t now = time(NULL), before;
+	const char *name;
+	struct dbfile *f;
+
+	scratch_make();
+	name = name_of(_i);
+	write_file(name, s);
+	before = state().st_mtime;
+	f = dbfile_changes_in_place(name) ? dbfile_open(name, &err) : NULL;
+	for (int i = 0; f != NULL && i < 5; i++) {
+		ck_assert_int_eq(dbfile_lock(f, 1), 0);
+		ck_assert_int_eq(
+		    dbfile_put(f, SLICE("192.0.2.1"), SLICE("77"), &err), 0);
+		ck_assert_int_eq(i < 4 ? dbfile_commit_part(f, &err)
+				       : dbfile_commit(f, now, &err),
+		    0);
+		if (i < 4)
+			ck_assert_int_eq(state().st_mtime, before);
+		else
+			ck_assert_int_gt(state().st_mtime, before);
+	}
+	dbfile_close(&f);
 	relay_store_destroy(&s);
 	scratch_remove();
 }
@@ -476,5 +715,13 @@ main(void)
 	tcase_add_test(t, paced);
 	tcase_add_loop_test(t, kept, 0, COUNT(types));
 	tcase_add_loop_test(t, shut, 0, COUNT(types));
+	tcase_add_loop_test(t, shut_in_place, 0, COUNT(types));
+#ifdef HAVE_LMDB
+	tcase_add_test(t, lmdb_over_something_else);
+#endif
+	tcase_add_loop_test(t, spare_of_another_type, 0, COUNT(types));
+	tcase_add_loop_test(t, time_stuck_ahead, 0, COUNT(types));
+	tcase_add_loop_test(t, time_without_rename, 0, COUNT(types));
+	tcase_add_loop_test(t, time_of_parts, 0, COUNT(types));
 	return check_run("outputs", t);
 }
