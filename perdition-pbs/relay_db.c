@@ -81,7 +81,7 @@ relay_db_again_in(struct relay_db *d, uint64_t ms)
 void
 relay_db_need_anew(struct relay_db *d)
 {
-	d->n = d->build_n = d->kept_n = 0;
+	d->n = d->build_n = d->kept_n = d->looked_at = 0;
 	if (d->build != NULL)
 		d->again = true;
 	else
@@ -106,6 +106,7 @@ drop_from_queue(struct relay_db *d, size_t n)
 {
 	d->n -= n;
 	d->kept_n = 0;
+	d->looked_at = d->looked_at > n ? d->looked_at - n : 0;
 	if (n > 0)
 		memmove(d->queue, d->queue + n, d->n * sizeof(*d->queue));
 }
@@ -281,7 +282,6 @@ report(struct relay_db *d, const struct err *err)
 		return;
 	d->failed = true;
 	d->why = *err;
-	d->failed_at = d->loop == NULL ? 0 : uv_now(d->loop);
 	log_event(LOG_ERR, "db-error", LOG_STR("file", d->cfg.name),
 	    LOG_STR("error", err->msg),
 	    LOG_STR("consequence", "kept in memory, tried again each second"));
@@ -290,6 +290,7 @@ report(struct relay_db *d, const struct err *err)
 static void
 recovered(struct relay_db *d)
 {
+	d->stale_since = 0;
 	if (!d->failed)
 		return;
 	d->failed = false;
@@ -319,6 +320,8 @@ relay_db_spoilt(struct relay_db *d)
 static void
 on_new_file(struct relay_db *d, int ret, const struct err *err)
 {
+	struct err why;
+
 	if (d->loop != NULL)
 		relay_pace_took(&d->pace, uv_now(d->loop), lead(d));
 	if (ret == 0) {
@@ -326,8 +329,9 @@ on_new_file(struct relay_db *d, int ret, const struct err *err)
 		return;
 	}
 	report(d, err);
-	if (d->file == NULL || !relay_db_delete_only(d))
-		relay_db_shut_if_stale(d, err);
+	why = *err;
+	if (d->file == NULL || relay_db_delete_only(d, &why) == -1)
+		relay_db_shut_if_stale(d, &why);
 }
 
 static void
@@ -415,7 +419,7 @@ on_lock_error(struct relay_db *d, int error)
 		}
 		err_set(&err, error, "%s", strerror(error));
 		report(d, &err);
-		if (!relay_db_delete_only(d))
+		if (relay_db_delete_only(d, &err) == -1)
 			relay_db_shut_if_stale(d, &err);
 		return;
 	} else if (error == ESTALE) {

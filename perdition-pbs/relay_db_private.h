@@ -17,8 +17,8 @@
 #include "perdition-pbs/relay_db.h"
 #include "perdition-pbs/relay_pace.h"
 
-#define RELAY_DB_BATCH_MAX 8192u /* keys under one lock: some 20 ms at worst   \
-				  */
+/* Keys under one lock: some 20 ms at worst. */
+#define RELAY_DB_BATCH_MAX 8192u
 
 struct relay_db {
 	struct relay_db_config cfg;
@@ -30,9 +30,11 @@ struct relay_db {
 	size_t records; /* in the file, and rewritten there since it was made */
 	bool urgent;    /* something in the queue is */
 	bool anew;      /* the queue does not matter: make the file anew */
-	bool failed;    /* and it was said */
-	uint64_t failed_at; /* ms */
+	size_t looked_at; /* of the queue, from the front on: not to be taken
+			   * out; what has gone since is there once more */
+	bool failed;      /* and it was said */
 	struct err why;
+	uint64_t stale_since; /* ms; 0: nothing that is over has to stay */
 	bool shut;          /* the file lets nobody in, until it can be made */
 	bool has_spare;     /* that was made by us */
 	uint64_t spare_due; /* ms: else, when to try again */
@@ -78,12 +80,13 @@ bool relay_db_is_stale(const struct relay_db *);
 /*
  * There is no room, for changes or for a new file: new entries have to wait,
  * but what is past its time must go, and taking out needs none, or little.
- * Whether that is done, or goes on.
+ * 0 if that is done, or goes on, or -1 with err set.
  */
-bool relay_db_delete_only(struct relay_db *);
+int relay_db_delete_only(struct relay_db *, struct err *);
 
-/* It cannot be changed, nor a new one made; why: since then.  What an empty one
- * sets free may be all that was missing. */
+/* It cannot be changed, nor a new one made, because of why: after some time of
+ * that it lets nobody in.  What an empty one sets free may be all that was
+ * missing. */
 void relay_db_shut_if_stale(struct relay_db *, const struct err *why);
 
 #endif

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -700,6 +701,142 @@ START_TEST(time_of_parts)
 }
 END_TEST
 
+#ifdef HAVE_BDB
+/*
+ * Nothing may be renamed, and a reader holds the lock for longer than what is
+ * over may stay after an error: what is alive stays, and goes on staying when
+ * the lock is given back.
+ */
+START_TEST(lock_is_no_error)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_db_config c = { .prefix = "",
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.changes_per_second = 1000 };
+	struct relay_key gone = key("192.0.2.1");
+	char name[PATH_MAX + 10];
+	uv_prepare_t prepare;
+	struct relay_db *d;
+	uint64_t began;
+	uv_loop_t loop;
+	int fd;
+
+	scratch_make();
+	snprintf(name, sizeof(name), "hash:%s", scratch_path("x"));
+	c.name = name;
+	put(s, "192.0.2.1", INT64_MAX / 4);
+	put(s, "192.0.2.2", INT64_MAX / 4);
+	uv_loop_init(&loop);
+	d = relay_db_create(&c, s);
+	ck_assert_msg(relay_db_rebuild(d, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(relay_db_start(d, &loop), 0);
+	uv_prepare_init(&loop, &prepare);
+	prepare.data = d;
+	uv_prepare_start(&prepare, on_prepare);
+	if (geteuid() == 0)
+		ck_assert_int_eq(chown(scratch_path("x"), 65534, 65534), 0);
+	ck_assert_int_eq(unlink(scratch_path(".x.empty")), 0);
+	ck_assert_int_eq(chmod(scratch, 0555), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(seteuid(65534), 0);
+	fd = open(scratch_path("x"), O_RDONLY);
+	ck_assert_int_eq(flock(fd, LOCK_SH), 0);
+	relay_store_remove(s, &gone);
+	relay_db_changed(d, &gone, true);
+	/* LOCK_PATIENCE_MS, then SHUT_MS, and tries a second apart. */
+	uv_update_time(&loop);
+	for (began = uv_now(&loop); uv_now(&loop) < began + 6000;) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		ck_assert_str_ne(get(name, "192.0.2.2"), "");
+		poll(NULL, 0, 5);
+	}
+	ck_assert_str_ne(get(name, "192.0.2.1"), "");
+	close(fd);
+	run_until(&loop, name, "192.0.2.1", false);
+	ck_assert_str_ne(get(name, "192.0.2.2"), "");
+	relay_db_stop(d);
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_int_eq(chmod(scratch, 0755), 0);
+	uv_walk(&loop, on_close, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	relay_db_destroy(&d);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+#endif
+
+#ifdef HAVE_LMDB
+/* Without room what is over is taken out in small parts, which do not move the
+ * file's time on by a second each; what is new comes when there is room. */
+START_TEST(deleted_in_parts)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_db_config c = { .prefix = "",
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.changes_per_second = 1000 };
+	struct relay_key later = key("10.0.7.208");
+	char name[PATH_MAX + 10], text[40];
+	struct rlimit was, lim;
+	uv_prepare_t prepare;
+	struct relay_db *d;
+	struct stat st;
+	uv_loop_t loop;
+
+	scratch_make();
+	snprintf(name, sizeof(name), "lmdb:%s", scratch_path("x"));
+	c.name = name;
+	put_many(s, 0, 3000);
+	uv_loop_init(&loop);
+	d = relay_db_create(&c, s);
+	ck_assert_msg(relay_db_rebuild(d, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(relay_db_start(d, &loop), 0);
+	uv_prepare_init(&loop, &prepare);
+	prepare.data = d;
+	uv_prepare_start(&prepare, on_prepare);
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	getrlimit(RLIMIT_FSIZE, &was);
+	lim = was;
+	lim.rlim_cur = (rlim_t)st.st_size + 500000;
+	setrlimit(RLIMIT_FSIZE, &lim);
+	put_many(s, 5000, 5500);
+	for (int i = 0; i < 5500; i = i == 1999 ? 5000 : i + 1) {
+		struct relay_key k;
+
+		snprintf(text, sizeof(text), "10.0.%d.%d", i >> 8, i & 255);
+		k = key(text);
+		if (i < 2000)
+			relay_store_remove(s, &k);
+		relay_db_changed(d, &k, true);
+	}
+	run_until(&loop, name, "10.0.0.0", false);
+	run_until(&loop, name, "10.0.7.207", false);
+	ck_assert_str_ne(get(name, "10.0.7.208"), "");
+	ck_assert_str_eq(get(name, text), ""); /* a new one */
+	ck_assert_int_eq(stat(scratch_path("x"), &st), 0);
+	ck_assert_int_lt(st.st_mtime, time(NULL) + 60);
+	/* What has gone since then. */
+	relay_store_remove(s, &later);
+	relay_db_changed(d, &later, true);
+	run_until(&loop, name, "10.0.7.208", false);
+	setrlimit(RLIMIT_FSIZE, &was);
+	run_until(&loop, name, text, true);
+	ck_assert_str_eq(get(name, "10.0.7.208"), "");
+	relay_db_stop(d);
+	uv_walk(&loop, on_close, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	relay_db_destroy(&d);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+#endif
+
 int
 main(void)
 {
@@ -714,6 +851,12 @@ main(void)
 	tcase_add_test(t, unknown_types);
 	tcase_add_test(t, paced);
 	tcase_add_loop_test(t, kept, 0, COUNT(types));
+#ifdef HAVE_LMDB
+	tcase_add_test(t, deleted_in_parts);
+#endif
+#ifdef HAVE_BDB
+	tcase_add_test(t, lock_is_no_error);
+#endif
 	tcase_add_loop_test(t, shut, 0, COUNT(types));
 	tcase_add_loop_test(t, shut_in_place, 0, COUNT(types));
 #ifdef HAVE_LMDB
