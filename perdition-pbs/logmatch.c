@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "perdition-pbs/logbegin.h"
 #include "perdition-pbs/loghead.h"
 #include "perdition-pbs/logseek.h"
 #include "perdition-pbs/logsession.h"
@@ -33,24 +34,9 @@ struct candidate {
 	bool any;           /* it had one: a word follows */
 };
 
-/*
- * How the last line of interest began.  Most begin as the one before it, with
- * the same second and process; what such bytes mean does not depend on those
- * behind them.
- */
-#define STAMP_MAX 32
-#define HEAD_MAX 64
-
-struct beginning {
-	size_t stamp_n, head_n; /* 0: none */
-	char stamp_text[STAMP_MAX], head_text[HEAD_MAX];
-	struct logtime_stamp stamp; /* these point into the texts */
-	struct loghead head;
-};
-
 struct logmatch {
 	struct patterns patterns;
-	struct beginning last;
+	struct logbegin last; /* line of interest */
 	struct candidate *syslog, *stamped;
 	size_t syslog_n, stamped_n;
 	/* Those of syslog whose idents begin with byte c are from first[c] on,
@@ -306,62 +292,13 @@ has_ident(const struct candidate *c, struct slice ident)
 	       is_word(slice_skip(ident, c->ident.n));
 }
 
-static bool
-find_stamp(struct logmatch *m, struct look *l)
-{
-	struct beginning *b = &m->last;
-	struct slice text;
-
-	if (b->stamp_n > 0 &&
-	    slice_starts(l->line, slice_make(b->stamp_text, b->stamp_n))) {
-		l->stamp = b->stamp;
-		return true;
-	}
-	if (!logtime_find(l->line, &l->stamp))
-		return false;
-	text = l->stamp.text;
-	b->stamp_n = 0;
-	/* With a fraction of a second each is another. */
-	if (text.n <= sizeof(b->stamp_text) &&
-	    memchr(text.p, '.', text.n) == NULL) {
-		memcpy(b->stamp_text, text.p, text.n);
-		if (logtime_find(slice_make(b->stamp_text, text.n), &b->stamp))
-			b->stamp_n = text.n;
-	}
-	return true;
-}
-
-static bool
-find_head(struct logmatch *m, struct look *l, struct slice rest)
-{
-	struct beginning *b = &m->last;
-	size_t n;
-
-	if (b->head_n > 0 &&
-	    slice_starts(rest, slice_make(b->head_text, b->head_n))) {
-		l->head = b->head;
-		l->head.message = slice_skip(rest, b->head_n);
-		return true;
-	}
-	if (!loghead_parse(rest, &l->head))
-		return false;
-	n = (size_t)(l->head.message.p - rest.p);
-	b->head_n = 0;
-	if (n <= sizeof(b->head_text)) {
-		memcpy(b->head_text, rest.p, n);
-		if (loghead_parse(slice_make(b->head_text, n), &b->head))
-			b->head_n = n;
-	}
-	return true;
-}
-
 static int
 match_syslog(struct logmatch *m, struct look *l, struct slice rest)
 {
 	unsigned char c;
 	bool any = false;
 
-	if (!find_head(m, l, rest)) {
+	if (!logbegin_head(&m->last, rest, &l->head)) {
 		say(l, "no host and ident as syslog writes them follow the "
 		       "time");
 		return NEXT;
@@ -394,7 +331,7 @@ match_patterns(struct logmatch *m, struct look *l)
 
 	if (m->patterns.n == 0)
 		return NEXT;
-	if (!find_stamp(m, l)) {
+	if (!logbegin_stamp(&m->last, l->line, &l->stamp)) {
 		say(l, "does not begin with a time stamp");
 		return NEXT;
 	}
