@@ -322,7 +322,8 @@ static const struct option_def defs[] = {
 	    .max = RELAY_STORE_MAX,
 	    .group = G_RULE,
 	    .help = "At most so many addresses and networks; beyond, the one "
-		    "that would expire next goes." },
+		    "that would expire next goes. If a reload lowers it, the "
+		    "excess goes bit by bit." },
 	{ .name = "max_new_per_second",
 	    .type = &option_uint,
 	    .offset = FIELD(max_new_per_second),

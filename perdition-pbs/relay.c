@@ -17,6 +17,10 @@
  * file and looks at the time must not refuse meanwhile. */
 #define SOON 5
 
+/* Entries that go for one that comes, when there are too many: more than one,
+ * so that an excess shrinks, and few, since others wait meanwhile. */
+#define LOSSES 2
+
 #define RULES_SLICE 16384u /* entries: a millisecond, 30 if all of them go */
 
 int
@@ -98,6 +102,22 @@ is_full(const struct relay *r, size_t more)
 	       relay_store_next(r->store)->expires != RELAY_FOREVER;
 }
 
+/* By the rules as they are now, which may forbid what they let in before. */
+static bool
+is_wrong(const struct relay *r, const struct relay_entry *e)
+{
+	return !relay_rule_allows(&r->rule, &e->key) ||
+	       (e->expires == RELAY_FOREVER &&
+		   !relay_rule_is_always(&r->rule, &e->key));
+}
+
+/* Whether e is wrong, and the slices have not come to it yet. */
+static bool
+is_stale(const struct relay *r, const struct relay_entry *e)
+{
+	return r->unruled > 0 && is_wrong(r, e);
+}
+
 /* By the name that it has by now: who reads the journal may not know of it from
  * an earlier record. */
 static void
@@ -116,11 +136,18 @@ relay_touch_at(struct relay *r, struct relay_place place,
     const struct relay_entry *e, struct slice user, int64_t now)
 {
 	const struct relay_entry *had = relay_store_get(r->store, place);
-	bool urgent = had == NULL || had->expires - now <= SOON;
+	bool urgent;
 	int ret;
 
+	/* It still has to go, and e is not to go with it. */
+	if (had != NULL && is_stale(r, had)) {
+		lose(r, had, RELAY_LOST_RULES);
+		place = relay_store_place(r->store, &e->key);
+		had = NULL;
+	}
+	urgent = had == NULL || had->expires - now <= SOON;
 	if (had == NULL)
-		while (is_full(r, 1))
+		for (int i = 0; i < LOSSES && is_full(r, 1); i++)
 			lose(r, relay_store_next(r->store), RELAY_LOST_ENTRIES);
 	ret = relay_store_touch_at(r->store, place, e, user, now);
 	if (ret == RELAY_NEW || ret == RELAY_LONGER) {
@@ -380,14 +407,6 @@ relay_expire(struct relay *r, int64_t now, size_t max)
 	return n;
 }
 
-static bool
-is_wrong(const struct relay *r, const struct relay_entry *e)
-{
-	return !relay_rule_allows(&r->rule, &e->key) ||
-	       (e->expires == RELAY_FOREVER &&
-		   !relay_rule_is_always(&r->rule, &e->key));
-}
-
 void
 relay_rules_begin(struct relay *r, int64_t now)
 {
@@ -434,12 +453,17 @@ relay_apply_rules(struct relay *r, int64_t now)
 const struct relay_entry *
 relay_find(const struct relay *r, const struct addr *client, int64_t now)
 {
+	const struct relay_entry *e;
 	struct relay_key k;
 
 	relay_key_make(&k, client, 32, 128);
 	if (client->scope != 0 || !relay_rule_allows(&r->rule, &k))
 		return NULL;
-	return relay_store_cover(r->store, &client->ip, now);
+	e = relay_store_cover(r->store, &client->ip, 128, now);
+	while (e != NULL && is_stale(r, e))
+		e = relay_store_cover(
+		    r->store, &client->ip, e->key.prefix - 1, now);
+	return e;
 }
 
 void

@@ -52,8 +52,10 @@ struct relay_sink {
 #define RELAY_SINKS_MAX 8
 
 struct relay_limits {
-	unsigned int timeout;     /* seconds that a login opens for */
-	unsigned int max_entries; /* beyond, the soonest to expire goes */
+	unsigned int timeout; /* seconds that a login opens for */
+	/* Beyond, the soonest to expire goes.  When lowered: with
+	 * relay_apply_rules(), or a few with each that comes. */
+	unsigned int max_entries;
 	unsigned int max_new_per_second; /* logins from new addresses */
 	unsigned int max_per_user; /* addresses; beyond, the oldest goes; 0: any
 				      number */
@@ -141,8 +143,8 @@ size_t relay_purge(struct relay *); /* how many */
 /* Removes what is dead at now, at most max (0: all).  How many. */
 size_t relay_expire(struct relay *, int64_t now, size_t max);
 
-/* Removes what the rules forbid by now, and adds what may relay always.  How
- * many were removed. */
+/* Removes what the rules forbid by now and what max_entries leaves no room for,
+ * and adds what may relay always.  How many were removed. */
 size_t relay_apply_rules(struct relay *, int64_t now);
 
 /*

@@ -438,27 +438,28 @@ relay_store_find(const struct relay_store *s, const struct relay_key *k)
 }
 
 const struct relay_entry *
-relay_store_cover(
-    const struct relay_store *s, const struct in6_addr *ip, int64_t now)
+relay_store_cover(const struct relay_store *s, const struct in6_addr *ip,
+    int most, int64_t now)
 {
 	/* An IPv4 address is in IPv4 networks only. */
-	unsigned int widest = IN6_IS_ADDR_V4MAPPED(ip) ? 96 : 0;
+	int widest = IN6_IS_ADDR_V4MAPPED(ip) ? 96 : 0;
 	struct relay_key k;
 
 	memset(&k, 0, sizeof(k));
 	k.ip = *ip;
-	for (unsigned int p = 128;; p--) {
+	for (int p = 128; p >= widest; p--) {
 		const struct relay_entry *e;
 
 		if (p < 128)
 			k.ip.s6_addr[p / 8] &= (uint8_t)(0xff00u >> p % 8);
 		k.prefix = (uint8_t)p;
-		e = s->by_prefix[p] == 0 ? NULL : relay_store_find(s, &k);
+		if (p > most || s->by_prefix[p] == 0)
+			continue;
+		e = relay_store_find(s, &k);
 		if (e != NULL && e->expires > now)
 			return e;
-		if (p == widest)
-			return NULL;
 	}
+	return NULL;
 }
 
 const struct relay_entry *

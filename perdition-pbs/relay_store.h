@@ -87,11 +87,12 @@ const struct relay_entry *relay_store_find(
     const struct relay_store *, const struct relay_key *);
 
 /*
- * The narrowest entry that is alive at now and holds ip, itself or a network;
- * or NULL.  Valid until the store changes.
+ * The narrowest entry that is alive at now and holds ip, itself or a network,
+ * with a prefix of `most' bits (128: any) or fewer; or NULL.  Valid until the
+ * store changes.
  */
-const struct relay_entry *relay_store_cover(
-    const struct relay_store *, const struct in6_addr *ip, int64_t now);
+const struct relay_entry *relay_store_cover(const struct relay_store *,
+    const struct in6_addr *ip, int most, int64_t now);
 
 /* The entry that expires next, or NULL. */
 const struct relay_entry *relay_store_next(const struct relay_store *);

@@ -849,18 +849,25 @@ START_TEST(covering)
 
 		relay_store_touch(s, &e, SLICE(""), 0);
 	}
-	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 128);
-	ck_assert_int_eq(relay_store_cover(s, &a.ip, 80)->key.prefix, 61);
-	ck_assert_int_eq(relay_store_cover(s, &a.ip, 90)->key.prefix, 32);
-	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 100));
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 128, 0)->key.prefix, 128);
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 128, 80)->key.prefix, 61);
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 128, 90)->key.prefix, 32);
+	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 128, 100));
 	a = ip("2001:db8:0:8::");
-	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 32);
+	ck_assert_int_eq(relay_store_cover(s, &a.ip, 128, 0)->key.prefix, 32);
 	a = ip("192.0.2.64");
-	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 96 + 16);
+	ck_assert_int_eq(
+	    relay_store_cover(s, &a.ip, 128, 0)->key.prefix, 96 + 16);
 	a = ip("192.0.2.63");
-	ck_assert_int_eq(relay_store_cover(s, &a.ip, 0)->key.prefix, 96 + 26);
+	ck_assert_int_eq(
+	    relay_store_cover(s, &a.ip, 128, 0)->key.prefix, 96 + 26);
 	a = ip("192.1.2.63");
-	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 0));
+	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 128, 0));
+	a = ip("192.0.2.63");
+	ck_assert_int_eq(
+	    relay_store_cover(s, &a.ip, 96 + 25, 0)->key.prefix, 96 + 16);
+	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 96 + 15, 0));
+	ck_assert_ptr_null(relay_store_cover(s, &a.ip, 95, 0));
 	relay_store_destroy(&s);
 }
 END_TEST
@@ -985,6 +992,86 @@ START_TEST(new_rules_in_slices)
 }
 END_TEST
 
+/* Who comes is not kept waiting until all that are too many have gone. */
+START_TEST(lower_limit)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct addr a;
+	size_t removed = 0;
+
+	r.limits.max_entries = 2000;
+	for (unsigned int i = 0; i < 1000; i++) {
+		a = one_of_many(i);
+		login(&r, &a, 1000 + i, 1000 + i);
+	}
+	r.limits.timeout = 10000;
+	r.limits.max_entries = 16;
+	seen = (struct seen){ 0 };
+	a = one_of_many(1000);
+	ck_assert_int_eq(login(&r, &a, 1000, 1000), RELAY_OPENED);
+	ck_assert_uint_eq(relay_store_count(r.store), 1000 - 2 + 1);
+	ck_assert_uint_eq(seen.urgent, 2 + 1);
+	ck_assert_int_eq(relay_store_next(r.store)->expires, 1102);
+	/* The rest goes without any login. */
+	relay_rules_begin(&r, 1000);
+	while (relay_rules_step(&r, &removed))
+		continue;
+	ck_assert_uint_eq(removed, 999 - 16);
+	ck_assert_uint_eq(seen.urgent, 3 + removed);
+	ck_assert_uint_eq(relay_store_count(r.store), 16);
+	ck_assert_int_eq(relay_store_next(r.store)->expires, 1099 + 1000 - 14);
+	/* Within the limit it stays. */
+	a = one_of_many(1001);
+	ck_assert_int_eq(login(&r, &a, 1000, 1000), RELAY_OPENED);
+	ck_assert_uint_eq(relay_store_count(r.store), 16);
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
+/* Before the first slice. */
+START_TEST(new_rules_at_once)
+{
+	struct seen seen;
+	struct relay r = make(&seen);
+	struct relay_key keys[] = { key("192.0.0.0/16"), key("192.0.2.0/24"),
+		key("198.51.100.0/24"), key("203.0.113.7") };
+	struct addr both = ip("192.0.2.7"), net = ip("198.51.100.7");
+	struct addr alone = ip("203.0.113.7");
+	struct addr v6 = ip("2001:db8::1"), neighbour = ip("2001:db8::2");
+	struct addr_net never;
+	size_t removed = 0;
+
+	r.limits.max_entries = 16;
+	r.rule.always = keys;
+	r.rule.always_n = COUNT(keys);
+	relay_apply_rules(&r, 1000);
+	login(&r, &v6, 1000, 1000);
+	ck_assert_int_eq(relay_find(&r, &both, 1000)->key.prefix, 96 + 24);
+	ck_assert_ptr_nonnull(relay_find(&r, &net, 1000));
+	ck_assert_ptr_nonnull(relay_find(&r, &alone, 1000));
+	ck_assert_ptr_nonnull(relay_find(&r, &neighbour, 1000));
+	r.rule.always_n = 1;
+	ck_assert_int_eq(addr_net_parse(SLICE("2001:db8::3"), &never), 0);
+	r.rule.never = &never;
+	r.rule.never_n = 1;
+	relay_rules_begin(&r, 1000);
+	ck_assert_int_eq(relay_find(&r, &both, 1000)->key.prefix, 96 + 16);
+	ck_assert_ptr_null(relay_find(&r, &net, 1000));
+	ck_assert_ptr_null(relay_find(&r, &alone, 1000));
+	ck_assert_ptr_null(relay_find(&r, &neighbour, 1000));
+	ck_assert_ptr_nonnull(relay_find(&r, &v6, 1000));
+	/* Who logs in now does not go with what was there. */
+	ck_assert_int_eq(login(&r, &alone, 1000, 1000), RELAY_OPENED);
+	while (relay_rules_step(&r, &removed))
+		continue;
+	ck_assert_uint_eq(removed, 3); /* two that were always, and the /64 */
+	ck_assert_int_eq(relay_find(&r, &alone, 1000)->expires, 1100);
+	ck_assert_ptr_null(relay_find(&r, &alone, 1100));
+	relay_store_destroy(&r.store);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -1010,5 +1097,7 @@ main(void)
 	tcase_add_test(t, requests);
 	tcase_add_test(t, new_rules);
 	tcase_add_test(t, new_rules_in_slices);
+	tcase_add_test(t, lower_limit);
+	tcase_add_test(t, new_rules_at_once);
 	return check_run("relay", t);
 }
