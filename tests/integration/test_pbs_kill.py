@@ -6,11 +6,14 @@ a second before may be missing.
 The environment's PERDITION_KILLS says how often ("make kill-pbs": 1,000).
 """
 
+import array
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
+import termios
 import time
 
 from harness import TestCase, wait_for
@@ -25,6 +28,13 @@ ACKNOWLEDGED = 1  # seconds after which it must not get lost
 COARSE = 0.02  # seconds that the daemon's clock, time(2), may be behind
 FIXED = "203.0.113.77"  # is let in all the time
 TYPES = ("hash", "lmdb", "cdb")
+
+
+def unread(sock):
+    """Whether the peer has something of ours still to read (SIOCOUTQ)."""
+    n = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, n)
+    return n[0] > 0
 
 
 def address(n):
@@ -45,6 +55,7 @@ class Killed(TestCase):
             self.pbs.argv += ["--db_file", self.names[name]]
         self.db = RelayDb(self.pbs.db)
         self.told = []  # when address n was told of; 0: lost, and may be
+        self.heard = []  # when the daemon had read address n, at the latest
         self.torn = dict.fromkeys(TYPES, 0)
 
     def entries(self, kind):
@@ -73,14 +84,19 @@ class Killed(TestCase):
                                       for i in range(due - sent)))
                 self.told += [when] * (due - sent)
                 sent = due
+                if not unread(sock):
+                    self.hear()
                 time.sleep(0.002)
+
+    def hear(self):
+        self.heard += [time.time()] * (len(self.told) - len(self.heard))
 
     def due(self, killed, until):
         """What must be there until then, though it was killed."""
         recent = range(max(0, len(self.told) - RATE * TIMEOUT),
-                       len(self.told))
+                       len(self.heard))
         return {address(n) for n in recent
-                if self.told[n] < killed - ACKNOWLEDGED
+                if self.told[n] and self.heard[n] < killed - ACKNOWLEDGED
                 and int(self.told[n] - COARSE) + TIMEOUT > until}
 
     def look(self, killed):
@@ -91,11 +107,12 @@ class Killed(TestCase):
             self.assertIn(FIXED, have, kind)
             lost = self.due(killed, time.time()) - have
             self.assertEqual(lost, set(), f"{kind}: told of " + ", ".join(
-                f"{killed - when:.2f}" for n, when in enumerate(self.told)
+                f"{killed - when:.2f}" for n, when in enumerate(self.heard)
                 if address(n) in lost) + " s before the kill")
         # What was in the socket is gone, and stays so.
+        self.hear()
         for n in range(len(self.told) - 1, -1, -1):
-            if 0 < self.told[n] < killed - ACKNOWLEDGED:
+            if self.told[n] and self.heard[n] < killed - ACKNOWLEDGED:
                 break
             if address(n) not in have:
                 self.told[n] = 0
