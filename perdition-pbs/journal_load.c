@@ -20,21 +20,6 @@
 /* Of one who only looks; a snapshot takes far longer than to read it. */
 #define READ_TRIES 3
 
-static bool
-apply_position(struct journal *j, unsigned int type, struct slice body)
-{
-	uint16_t n = 0;
-
-	if (type == RECORD_POSITION) {
-		if (body.n < sizeof(n))
-			return false;
-		memcpy(&n, body.p, sizeof(n));
-		body = slice_skip(body, sizeof(n));
-	}
-	return n <= body.n && positions_set(j->positions, slice_make(body.p, n),
-				  slice_skip(body, n)) == 0;
-}
-
 /* What has to be known to take records. */
 struct load {
 	struct journal *j;
@@ -49,6 +34,26 @@ struct load {
 #define LOAD_ALL ((off_t)INT64_MAX)
 
 /* 1, 0: it is none of ours, or -1 with err. */
+static int
+apply_position(struct load *l, unsigned int type, struct slice body)
+{
+	uint16_t n = 0;
+
+	if (type == RECORD_POSITION) {
+		if (body.n < sizeof(n))
+			return 0;
+		memcpy(&n, body.p, sizeof(n));
+		body = slice_skip(body, sizeof(n));
+	}
+	if (n > body.n)
+		return 0;
+	if (positions_set(l->j->positions, slice_make(body.p, n),
+		slice_skip(body, n)) == 0)
+		return 1;
+	return errno == ENOMEM ? journal_fail(l->err, l->j->path) : 0;
+}
+
+/* The same. */
 static int
 apply_touch(struct load *l, const struct record_entry *r, struct slice user)
 {
@@ -93,7 +98,7 @@ apply(struct load *l, unsigned int type, struct slice body)
 		return 1;
 	}
 	if (type == RECORD_SOURCE || type == RECORD_POSITION)
-		return apply_position(l->j, type, body) ? 1 : 0;
+		return apply_position(l, type, body);
 	if (type == RECORD_SHIFT)
 		return apply_shift(l, body) ? 1 : 0;
 	if (body.n < sizeof(r))

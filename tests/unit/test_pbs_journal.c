@@ -44,6 +44,22 @@ __wrap_relay_store_clear(struct relay_store *s)
 		fn(meanwhile.j, meanwhile.s);
 }
 
+/* There is no memory for a position any more. */
+static bool no_room_for_positions;
+
+int __real_positions_set(struct positions *, struct slice, struct slice);
+int __wrap_positions_set(struct positions *, struct slice, struct slice);
+
+int
+__wrap_positions_set(
+    struct positions *p, struct slice name, struct slice position)
+{
+	if (!no_room_for_positions)
+		return __real_positions_set(p, name, position);
+	errno = ENOMEM;
+	return -1;
+}
+
 static struct relay_entry
 entry(unsigned int i, int64_t expires)
 {
@@ -368,7 +384,33 @@ START_TEST(many)
 }
 END_TEST
 
-#if !defined(__SANITIZE_ADDRESS__)
+START_TEST(no_memory_for_positions)
+{
+	struct relay_store *s = relay_store_create();
+	struct journal *j;
+	struct stat before, after;
+	uint64_t torn;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	journal_save_position(j, SLICE("/var/log/mail.log"), SLICE("12:34"));
+	ck_assert_int_eq(journal_flush(j, s, &err), 0);
+	journal_close(&j);
+	ck_assert_int_eq(stat(scratch_path("j"), &before), 0);
+	j = journal_open(scratch_path("j"), true, 0, &err);
+	no_room_for_positions = true;
+	ck_assert_int_eq(journal_load(j, s, 0, LIMIT, &torn, &err), -1);
+	no_room_for_positions = false;
+	ck_assert_int_eq(err.code, ENOMEM);
+	journal_close(&j);
+	ck_assert_int_eq(stat(scratch_path("j"), &after), 0);
+	ck_assert(after.st_size == before.st_size);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+#ifndef SANITIZE
 /* Nothing of the file is given up because this process has no memory. */
 START_TEST(no_memory)
 {
@@ -851,7 +893,8 @@ main(void)
 	tcase_add_test(t, limits);
 	tcase_add_test(t, lean);
 	tcase_add_test(t, many);
-#if !defined(__SANITIZE_ADDRESS__)
+	tcase_add_test(t, no_memory_for_positions);
+#ifndef SANITIZE
 	tcase_add_test(t, no_memory);
 #endif
 	tcase_add_test(t, stays_small);
