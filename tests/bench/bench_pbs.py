@@ -344,6 +344,18 @@ def throw_away(server):
     return time.monotonic() - began
 
 
+def come_back(args, server, place):
+    """A host that knows nothing reads what Redis has: perdition-pbs, the
+    seconds that it took, and those of CPU."""
+    place.mkdir()
+    pbs = Pbs(args, place, log_file="", redis_server=server.address)
+    pbs.start()
+    began = time.monotonic()
+    wait_for("redis-up", lambda: b"event=redis-up" in pbs.out.read_bytes(),
+             120, 0.002)
+    return pbs, time.monotonic() - began, cpu(pbs.proc.pid)
+
+
 def redis(args, folder):
     count = 100000 if args.quick else 1000000
     server = Redis(Place(folder))
@@ -353,15 +365,10 @@ def redis(args, folder):
         floor = statistics.median(throw_away(server) for _ in range(3))
         took, used = [], []
         for run in range(3):
-            place = pathlib.Path(folder, f"host{run}")
-            place.mkdir()
-            pbs = Pbs(args, place, log_file="", redis_server=server.address)
-            pbs.start()
-            began = time.monotonic()
-            wait_for("redis-up", lambda p=pbs: b"event=redis-up"
-                     in p.out.read_bytes(), 120, 0.002)
-            took.append(time.monotonic() - began)
-            used.append(cpu(pbs.proc.pid))
+            pbs, seconds, busy = come_back(
+                args, server, pathlib.Path(folder, f"host{run}"))
+            took.append(seconds)
+            used.append(busy)
             if not pbs.knows(address(count - 1)):
                 sys.exit("redis: the last entry is not there")
             pbs.stop()

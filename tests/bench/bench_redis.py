@@ -32,8 +32,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 
 # pylint: disable=wrong-import-position
-from bench_pbs import STREAM, Pbs, Place, address, row, tell
-from harness import wait_for
+from bench_pbs import STREAM, Place, address, come_back, row, tell
 from machine import about, cpu
 from redisserver import Redis
 
@@ -166,15 +165,10 @@ def catch_up(args, server, folder):
     """Seconds, and of CPU."""
     took, used = [], []
     for run in range(RUNS):
-        place = pathlib.Path(folder, f"host{run}")
-        place.mkdir()
-        pbs = Pbs(args, place, log_file="", redis_server=server.address)
-        pbs.start()
-        began = time.monotonic()
-        wait_for("redis-up", lambda p=pbs: b"event=redis-up"
-                 in p.out.read_bytes(), 120, 0.002)
-        took.append(time.monotonic() - began)
-        used.append(cpu(pbs.proc.pid))
+        pbs, seconds, busy = come_back(
+            args, server, pathlib.Path(folder, f"host{run}"))
+        took.append(seconds)
+        used.append(busy)
         pbs.stop()
     return statistics.median(took), statistics.median(used)
 

@@ -7,7 +7,7 @@ import ssl
 import threading
 
 from authhttp import AuthHttp
-from fakeserver import FakeServer, imap_server
+from fakeserver import FakeServer
 from harness import free_port, wait_for
 from lineclient import Imap, Pop3
 from mapfront import MapTest

@@ -11,7 +11,6 @@ import time
 
 from fakeserver import imap_server, pop3_server
 from harness import own_kib, wait_for
-from lineclient import Closed
 from pair import sanitized
 from tlstest import FRONT, NAME, TlsTestCase
 

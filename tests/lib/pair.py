@@ -9,8 +9,8 @@ import signal
 import socket
 import subprocess
 
-from harness import (Daemon, DEADLINE, Timeout, children, cmdline, is_root,
-                     sanitizer_env, wait_for)
+from harness import (Daemon, DEADLINE, children, cmdline, sanitizer_env,
+                     wait_for)
 
 
 def prefix():
