@@ -191,6 +191,7 @@ check_always(struct pbs_config_check *k)
 	pbs_config_rule(k->c, &rule);
 	for (size_t i = 0; i < k->c->always.n; i++)
 		check_always_net(k, i, &rule);
+	relay_rule_sort(k->c->always_keys, k->c->always_n);
 }
 
 static void

@@ -111,9 +111,8 @@ is_wrong(const struct relay *r, const struct relay_entry *e)
 		   !relay_rule_is_always(&r->rule, &e->key));
 }
 
-/* Whether e is wrong, and the slices have not come to it yet. */
-static bool
-is_stale(const struct relay *r, const struct relay_entry *e)
+bool
+relay_is_stale(const struct relay *r, const struct relay_entry *e)
 {
 	return r->unruled > 0 && is_wrong(r, e);
 }
@@ -140,7 +139,7 @@ relay_touch_at(struct relay *r, struct relay_place place,
 	int ret;
 
 	/* It still has to go, and e is not to go with it. */
-	if (had != NULL && is_stale(r, had)) {
+	if (had != NULL && relay_is_stale(r, had)) {
 		lose(r, had, RELAY_LOST_RULES);
 		place = relay_store_place(r->store, &e->key);
 		had = NULL;
@@ -188,13 +187,14 @@ touch_all(struct relay *r, const struct relay_key *keys, size_t n,
 				       : RELAY_KEPT;
 }
 
-/* The entry at place, if it is alive. */
+/* The entry at place, if it is alive and may be. */
 static const struct relay_entry *
 find_open(const struct relay *r, struct relay_place place, int64_t now)
 {
 	const struct relay_entry *e = relay_store_get(r->store, place);
 
-	return e != NULL && e->expires > now ? e : NULL;
+	return e != NULL && e->expires > now && !relay_is_stale(r, e) ? e
+								      : NULL;
 }
 
 static bool
@@ -410,8 +410,12 @@ relay_expire(struct relay *r, int64_t now, size_t max)
 void
 relay_rules_begin(struct relay *r, int64_t now)
 {
-	r->unruled = relay_store_count(r->store);
+	size_t n = relay_store_count(r->store);
+
+	/* Those of always are allowed: there is no need to look. */
+	r->unruled = 0;
 	add_always(r, now);
+	r->unruled = n;
 }
 
 bool
@@ -460,7 +464,7 @@ relay_find(const struct relay *r, const struct addr *client, int64_t now)
 	if (client->scope != 0 || !relay_rule_allows(&r->rule, &k))
 		return NULL;
 	e = relay_store_cover(r->store, &client->ip, 128, now);
-	while (e != NULL && is_stale(r, e))
+	while (e != NULL && relay_is_stale(r, e))
 		e = relay_store_cover(
 		    r->store, &client->ip, e->key.prefix - 1, now);
 	return e;

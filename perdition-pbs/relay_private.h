@@ -6,6 +6,7 @@
 #ifndef PERDITION_PBS_RELAY_PRIVATE_H
 #define PERDITION_PBS_RELAY_PRIVATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ int relay_touch(struct relay *, const struct relay_entry *e, struct slice user,
 /* place: of e's key. */
 int relay_touch_at(struct relay *, struct relay_place place,
     const struct relay_entry *e, struct slice user, int64_t now);
+/* Whether e is wrong by the rules as they are now, and the slices that remove
+ * such have not come to it yet: as good as none. */
+bool relay_is_stale(const struct relay *, const struct relay_entry *e);
 void relay_drop(struct relay *, const struct relay_key *k);
 void relay_all_changed(struct relay *);
 size_t relay_clear(struct relay *); /* as relay_purge() */

@@ -22,7 +22,7 @@ open_key(struct relay *r, const struct relay_entry *e, struct slice user,
 
 	/* Else hosts would prolong each other's entries for ever, a second a
 	 * time. */
-	if (had != NULL && had->expires > now &&
+	if (had != NULL && !relay_is_stale(r, had) && had->expires > now &&
 	    had->expires + RELAY_REMOTE_SLACK > e->expires) {
 		if (had->expires <= e->expires + RELAY_REMOTE_SLACK)
 			relay_store_mark(r->store, &e->key, e->mark);

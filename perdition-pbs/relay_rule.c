@@ -7,6 +7,7 @@
 #include "perdition-pbs/relay_rule.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"
@@ -88,13 +89,28 @@ relay_rule_allows(const struct relay_rule *r, const struct relay_key *k)
 	return !any_overlaps(r->never, r->never_n, k);
 }
 
+static int
+compare(const void *a, const void *b)
+{
+	const struct relay_key *x = a, *y = b;
+	int d = memcmp(&x->ip, &y->ip, sizeof(x->ip));
+
+	return d != 0 ? d : (int)x->prefix - (int)y->prefix;
+}
+
+void
+relay_rule_sort(struct relay_key *v, size_t n)
+{
+	if (n > 0)
+		qsort(v, n, sizeof(*v), compare);
+}
+
 bool
 relay_rule_is_always(const struct relay_rule *r, const struct relay_key *k)
 {
-	for (size_t i = 0; i < r->always_n; i++)
-		if (relay_key_eq(&r->always[i], k))
-			return true;
-	return false;
+	/* A reload asks this for each of them. */
+	return r->always_n > 0 &&
+	       bsearch(k, r->always, r->always_n, sizeof(*k), compare) != NULL;
 }
 
 bool

@@ -22,7 +22,7 @@
 struct relay_rule {
 	const struct addr_net *never; /* the administrator's; borrowed */
 	size_t never_n;
-	const struct relay_key *always; /* of relay_rule_split(); borrowed */
+	const struct relay_key *always; /* relay_rule_sort()ed; borrowed */
 	size_t always_n;
 	bool allow_loopback;
 	unsigned int v4_mask, v6_mask; /* of 32, of 128 (full: no network) */
@@ -55,5 +55,8 @@ bool relay_rule_always_has(const struct relay_rule *, const struct addr *);
  */
 #define RELAY_SPLIT_MAX 256
 size_t relay_rule_split(const struct addr_net *, struct relay_key *out);
+
+/* Puts the keys of always into the order in which they are looked for. */
+void relay_rule_sort(struct relay_key *v, size_t n);
 
 #endif

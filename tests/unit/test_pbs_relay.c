@@ -14,6 +14,7 @@
 #include "perdition-pbs/relay_file.h"
 #include "perdition-pbs/relay_index.h"
 #include "perdition-pbs/relay_names.h"
+#include "perdition-pbs/relay_remote.h"
 
 #include "common/banned.h"
 
@@ -797,11 +798,12 @@ START_TEST(always)
 {
 	struct seen seen;
 	struct relay r = make(&seen);
-	struct relay_key keys[] = { key("192.0.2.0/24"), key("2001:db8::1") };
+	struct relay_key keys[] = { key("2001:db8::1"), key("192.0.2.0/24") };
 	struct addr in = ip("192.0.2.7"), out = ip("198.51.100.1");
 	struct addr v6 = ip("2001:db8::1");
 	struct addr_net net;
 
+	relay_rule_sort(keys, 2);
 	r.rule.always = keys;
 	r.rule.always_n = 2;
 	ck_assert_uint_eq(relay_apply_rules(&r, 1000), 0);
@@ -1035,9 +1037,12 @@ START_TEST(new_rules_at_once)
 	struct seen seen;
 	struct relay r = make(&seen);
 	struct relay_key keys[] = { key("192.0.0.0/16"), key("192.0.2.0/24"),
-		key("198.51.100.0/24"), key("203.0.113.7") };
+		key("198.51.100.0/24"), key("203.0.113.7"), key("203.0.113.8"),
+		key("203.0.113.9") };
 	struct addr both = ip("192.0.2.7"), net = ip("198.51.100.7");
-	struct addr alone = ip("203.0.113.7");
+	struct addr alone = ip("203.0.113.7"), third = ip("203.0.113.9");
+	struct addr elsewhere = ip("203.0.113.8");
+	struct relay_remote told = { .key = keys[4], .expires = 1090 };
 	struct addr v6 = ip("2001:db8::1"), neighbour = ip("2001:db8::2");
 	struct addr_net never;
 	size_t removed = 0;
@@ -1062,10 +1067,16 @@ START_TEST(new_rules_at_once)
 	ck_assert_ptr_null(relay_find(&r, &neighbour, 1000));
 	ck_assert_ptr_nonnull(relay_find(&r, &v6, 1000));
 	/* Who logs in now does not go with what was there. */
+	r.limits.max_new_per_second = 2;
 	ck_assert_int_eq(login(&r, &alone, 1000, 1000), RELAY_OPENED);
+	ck_assert_int_eq(relay_remote_open(&r, &told, 1000), RELAY_OPENED);
+	/* It counts as new: the second had v6 and alone. */
+	ck_assert_int_eq(login(&r, &third, 1000, 1000), RELAY_FLOOD);
 	while (relay_rules_step(&r, &removed))
 		continue;
-	ck_assert_uint_eq(removed, 3); /* two that were always, and the /64 */
+	/* Three that were always, and the /64. */
+	ck_assert_uint_eq(removed, 4);
+	ck_assert_int_eq(relay_find(&r, &elsewhere, 1000)->expires, 1090);
 	ck_assert_int_eq(relay_find(&r, &alone, 1000)->expires, 1100);
 	ck_assert_ptr_null(relay_find(&r, &alone, 1100));
 	relay_store_destroy(&r.store);
