@@ -56,7 +56,9 @@ int journal_start_with(
 /*
  * The same, into a store that is empty, for one who only looks, and takes no
  * lock, while a daemon may be at work: what the journal told at one moment of
- * the call.  0, or -1 with err (ENOENT, EACCES).
+ * the call.  Only in a directory that allows no new file, where it is made anew
+ * in its place, some of it may be missing.  0, or -1 with err (ENOENT, EACCES,
+ * EAGAIN: it was made anew whenever it was read).
  */
 int journal_read(const char *path, struct relay_store *, int64_t now,
     int64_t limit, struct err *);

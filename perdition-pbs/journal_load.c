@@ -392,7 +392,7 @@ journal_start_with(
 	return journal_flush(j, s, err);
 }
 
-/* 0, 1: another file has the name by now, or -1 with err. */
+/* 0, 1: it was made anew meanwhile, or -1 with err. */
 static int
 read_named(const char *path, struct relay_store *s, int64_t now, int64_t limit,
     struct err *err)
@@ -410,8 +410,10 @@ read_named(const char *path, struct relay_store *s, int64_t now, int64_t limit,
 		journal_fail(err, path);
 	else
 		ret = read_all(&l, &size);
+	/* In a directory that allows no new file it keeps its name; the clock,
+	 * if it was read of, is what tells then. */
 	if (ret != -1)
-		ret = journal_has_name(j, &st) ? 0 : 1;
+		ret = journal_has_name(j, &st) && l.to_come == 0 ? 0 : 1;
 	journal_close(&j);
 	return ret;
 }
@@ -428,7 +430,9 @@ journal_read(const char *path, struct relay_store *s, int64_t now,
 		relay_store_clear(s);
 		ret = read_named(path, s, now, limit, err);
 	}
-	return ret == -1 ? -1 : 0;
+	return ret != 1 ? ret
+			: err_set(err, EAGAIN,
+			      "%s: made anew each time that it is read", path);
 }
 
 const struct positions *

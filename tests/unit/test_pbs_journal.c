@@ -13,6 +13,7 @@
 
 #include "../lib/check_run.h"
 #include "perdition-pbs/journal.h"
+#include "perdition-pbs/journal_private.h"
 #include "perdition-pbs/relay_names.h"
 
 #include "common/banned.h"
@@ -702,6 +703,66 @@ START_TEST(replaced_while_looked_at)
 END_TEST
 
 static void
+rewrite_file(struct journal *j, struct relay_store *s)
+{
+	ck_assert_int_eq(journal_rewrite(j, s, &err), 0);
+}
+
+/* In a directory that allows no new file the name says nothing. */
+START_TEST(rewritten_while_looked_at)
+{
+	struct relay_store *s = relay_store_create(), *seen;
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	login(j, s, 1, 1000);
+	set_clock(j, s);
+	seen = look_while(j, s, rewrite_file);
+	same_entries(seen, s);
+	journal_close(&j);
+	relay_store_destroy(&seen);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+static void
+replace_again_and_again(struct journal *j, struct relay_store *s)
+{
+	replace_file(j, s);
+	set_clock(j, s);
+	meanwhile.fn = replace_again_and_again;
+}
+
+/* Better none than some of it. */
+START_TEST(never_seen_whole)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_store *seen = relay_store_create();
+	struct journal *j;
+	uint64_t torn;
+
+	scratch_make();
+	j = open_it(s, 0, &torn);
+	login(j, s, 1, 1000);
+	set_clock(j, s);
+	meanwhile.fn = replace_again_and_again;
+	meanwhile.j = j;
+	meanwhile.s = s;
+	ck_assert_int_eq(
+	    journal_read(scratch_path("j"), seen, 0, LIMIT, &err), -1);
+	ck_assert_int_eq(err.code, EAGAIN);
+	meanwhile.fn = NULL;
+	journal_close(&j);
+	relay_store_destroy(&seen);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
+static void
 save_number(struct journal *j, unsigned int i, struct slice position)
 {
 	journal_save_position(
@@ -902,6 +963,8 @@ main(void)
 	tcase_add_test(t, shifted);
 	tcase_add_test(t, set_while_looked_at);
 	tcase_add_test(t, replaced_while_looked_at);
+	tcase_add_test(t, rewritten_while_looked_at);
+	tcase_add_test(t, never_seen_whole);
 	tcase_add_test(t, all_positions);
 	tcase_add_test(t, left_half_made);
 	tcase_add_test(t, full_disk);
