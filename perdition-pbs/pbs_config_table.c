@@ -461,7 +461,8 @@ static const struct option_def defs[] = {
 	    .offset = FIELD(pid_file),
 	    .dflt = LOCALSTATEDIR "/run/perdition-pbs/perdition-pbs.pid",
 	    .group = G_PROCESS,
-	    .help = "Empty: none." },
+	    .help = "The process id is written to this file. Empty: none. A "
+		    "link, a file with a second name and a FIFO are refused." },
 	{ .name = "user",
 	    .letter = 'u',
 	    .type = &option_string,

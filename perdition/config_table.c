@@ -259,7 +259,8 @@ static const struct option_def defs[] = {
 	    .dflt = LOCALSTATEDIR "/run/<basename>/<basename>.pid",
 	    .help = "Write the process id of the master to this file. "
 		"<basename> stands for the name that the program was called "
-		"by. Empty: no file." },
+		"by. Empty: no file. A link, a file with a second name and a FIFO "
+		"are refused." },
 	{ .name = "username", .letter = 'u', .type = &option_string,
 	    .offset = FIELD(username), .dflt = "nobody", .arg = "NAME",
 	    .group = G_GENERAL,

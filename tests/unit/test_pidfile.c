@@ -20,12 +20,15 @@
 #define NOBODY ((uid_t)-1)
 #define NOGROUP ((gid_t)-1)
 
-static char dir[] = "/tmp/test_pidfile.XXXXXX";
+#define TEMPLATE "/tmp/test_pidfile.XXXXXX"
+
+static char dir[sizeof(TEMPLATE)];
 static char path[64], other[64], deep[64];
 
 static void
 setup(void)
 {
+	memcpy(dir, TEMPLATE, sizeof(dir));
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/pid", dir);
 	snprintf(other, sizeof(other), "%s/other", dir);
