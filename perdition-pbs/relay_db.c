@@ -345,6 +345,8 @@ on_built(
 	d->build = NULL;
 	d->build_due = now + BUILD_SHARE * (now - d->build_began);
 	if (ret == 0) {
+		/* What the old one had no room for need not wait longer. */
+		uv_timer_stop(&d->timer);
 		ret = take_new_file(d, w, d->build_n, &err);
 	} else {
 		d->anew = d->anew || d->again;
@@ -381,10 +383,8 @@ flush_anew(struct relay_db *d)
 	struct err err;
 	int ret = -1;
 
-	if (d->build != NULL) { /* it is under way: nothing but to wait */
-		dbfile_close(&d->file);
+	if (d->build != NULL) /* it is under way: nothing but to wait */
 		return;
-	}
 	if (d->loop == NULL || relay_store_count(d->store) <= AT_ONCE)
 		ret = relay_db_rebuild(d, &err);
 	else if (build_in_child(d, &err))
@@ -393,40 +393,61 @@ flush_anew(struct relay_db *d)
 }
 
 static void
-on_lock_error(struct relay_db *d, int error)
+on_busy(struct relay_db *d)
+{
+	/* A new file is not to be had sooner than the one under way. */
+	if (!lock_patience_over(d) || d->build != NULL) {
+		relay_db_again_in(d, LOCK_RETRY_MS);
+		return;
+	}
+	log_event(LOG_NOTICE, "db-lock-busy", LOG_STR("file", d->cfg.name),
+	    LOG_STR("consequence", "replaced by rename"));
+	flush_anew(d);
+}
+
+/* The file stays open, whether or not a new one is under way: if that cannot be
+ * made either, what is over is taken out of this one. */
+static void
+on_no_room(struct relay_db *d, int error)
 {
 	struct err err;
 
-	if (d->build != NULL && error != EWOULDBLOCK) {
-		/* No room; or the new file has just got the name. */
+	/* Room for the worst that so many may do is asked for. */
+	if (d->n > BATCH_MIN && d->batch > BATCH_MIN) {
+		d->batch = BATCH_MIN;
+		relay_db_again_in(d, 0);
+		return;
+	}
+	if (d->build != NULL) { /* which wants the whole queue as it is */
+		relay_db_again_in(d, ERROR_RETRY_MS);
+		return;
+	}
+	err_set(&err, error, "%s", strerror(error));
+	report(d, &err);
+	if (relay_db_delete_only(d, &err) == -1)
+		relay_db_shut_if_stale(d, &err);
+}
+
+static void
+on_lock_error(struct relay_db *d, int error)
+{
+	if (error == EWOULDBLOCK) {
+		on_busy(d);
+		return;
+	}
+	d->busy_since = 0;
+	if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+		on_no_room(d, error);
+		return;
+	}
+	if (d->build != NULL) { /* which may just have got the name */
 		dbfile_close(&d->file);
 		return;
 	}
-	if (error == EWOULDBLOCK) {
-		if (!lock_patience_over(d)) {
-			relay_db_again_in(d, LOCK_RETRY_MS);
-			return;
-		}
-		log_event(LOG_NOTICE, "db-lock-busy",
-		    LOG_STR("file", d->cfg.name),
-		    LOG_STR("consequence", "replaced by rename"));
-	} else if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-		/* Room for the worst that so many may do is asked for. */
-		if (d->n > BATCH_MIN && d->batch > BATCH_MIN) {
-			d->batch = BATCH_MIN;
-			relay_db_again_in(d, 0);
-			return;
-		}
-		err_set(&err, error, "%s", strerror(error));
-		report(d, &err);
-		if (relay_db_delete_only(d, &err) == -1)
-			relay_db_shut_if_stale(d, &err);
-		return;
-	} else if (error == ESTALE) {
+	if (error == ESTALE)
 		log_event(LOG_NOTICE, "db-foreign-change",
 		    LOG_STR("file", d->cfg.name),
 		    LOG_STR("consequence", "made anew"));
-	}
 	flush_anew(d);
 }
 

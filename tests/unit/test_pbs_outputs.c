@@ -837,6 +837,134 @@ START_TEST(deleted_in_parts)
 END_TEST
 #endif
 
+/* As an MTA has it: shared, for a moment. */
+static void
+lock_shared(int fd, bool lock)
+{
+	struct flock l = { .l_type = lock ? F_RDLCK : F_UNLCK,
+		.l_whence = SEEK_SET };
+
+	/* One of the two is what the type goes by. */
+	if (flock(fd, lock ? LOCK_SH : LOCK_UN) == -1 ||
+	    fcntl(fd, F_OFD_SETLK, &l) == -1)
+		ck_abort_msg("%s", strerror(errno));
+}
+
+/* Neither for a batch that puts something in, nor for a new file; what is taken
+ * out of an lmdb file takes some. */
+static void
+take_room(struct rlimit *was)
+{
+	struct rlimit lim;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, was), 0);
+	lim = *was;
+	lim.rlim_cur = (rlim_t)state().st_size + 500000;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
+	ck_assert_int_eq(mkdir(scratch_path(".x.new"), 0700), 0);
+}
+
+static void
+add_many(struct relay_db *d, struct relay_store *s, int from, int to)
+{
+	char text[40];
+
+	put_many(s, from, to);
+	for (int i = from; i < to; i++) {
+		struct relay_key k;
+
+		snprintf(text, sizeof(text), "10.%d.%d.%d", i >> 16,
+		    i >> 8 & 255, i & 255);
+		k = key(text);
+		relay_db_changed(d, &k, true);
+	}
+}
+
+static void
+take_out(struct relay_db *d, struct relay_store *s, const char *text)
+{
+	struct relay_key k = key(text);
+
+	relay_store_remove(s, &k);
+	relay_db_changed(d, &k, true);
+}
+
+/*
+ * More entries than are written without a child, no room, and readers that have
+ * the lock now and then for a moment, or so many new entries that a new file is
+ * tried for again and again: what is over is taken out all the same, and what
+ * is alive stays.
+ */
+START_TEST(kept_without_room)
+{
+	const int n_new[] = { 100, 1000 };
+	bool locks = _i % 2 == 0;
+	struct relay_store *s = relay_store_create();
+	struct relay_db_config c = { .prefix = "",
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.changes_per_second = 1000 };
+	uv_prepare_t prepare;
+	struct relay_db *d;
+	struct rlimit was;
+	uint64_t began, due;
+	uv_loop_t loop;
+	char text[40];
+	int fd, n = 0;
+
+	scratch_make();
+	c.name = name_of(_i / 2);
+	if (!dbfile_changes_in_place(c.name))
+		goto out;
+	put_many(s, 0, 1500);
+	uv_loop_init(&loop);
+	d = relay_db_create(&c, s);
+	ck_assert_msg(relay_db_rebuild(d, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(relay_db_start(d, &loop), 0);
+	uv_prepare_init(&loop, &prepare);
+	prepare.data = d;
+	uv_prepare_start(&prepare, on_prepare);
+	take_room(&was);
+	add_many(d, s, 5000, 5000 + n_new[_i % 2]);
+	fd = open(scratch_path("x"), O_RDONLY);
+	uv_update_time(&loop);
+	began = due = uv_now(&loop);
+	while (uv_now(&loop) < began + 8000) {
+		lock_shared(fd, locks);
+		uv_run(&loop, UV_RUN_NOWAIT);
+		poll(NULL, 0, 1);
+		lock_shared(fd, false);
+		uv_run(&loop, UV_RUN_NOWAIT);
+		poll(NULL, 0, 1);
+		/* Not each time: what is asserted is written to a file. */
+		if (uv_now(&loop) >= due) {
+			ck_assert_str_ne(get(c.name, "10.0.4.0"), "");
+			snprintf(text, sizeof(text), "10.0.0.%d", n++);
+			take_out(d, s, text);
+			due += 1000;
+		}
+	}
+	run_until(&loop, c.name, text, false);
+	ck_assert_str_ne(get(c.name, "10.0.4.0"), "");
+	ck_assert_str_eq(get(c.name, "10.0.19.136"), "");
+	/* There is some again. */
+	setrlimit(RLIMIT_FSIZE, &was);
+	ck_assert_int_eq(rmdir(scratch_path(".x.new")), 0);
+	run_until(&loop, c.name, "10.0.19.136", true);
+	ck_assert_str_eq(get(c.name, text), "");
+	ck_assert_str_ne(get(c.name, "10.0.4.0"), "");
+	close(fd);
+	relay_db_stop(d);
+	uv_walk(&loop, on_close, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	relay_db_destroy(&d);
+out:
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -857,6 +985,7 @@ main(void)
 #ifdef HAVE_BDB
 	tcase_add_test(t, lock_is_no_error);
 #endif
+	tcase_add_loop_test(t, kept_without_room, 0, 2 * COUNT(types));
 	tcase_add_loop_test(t, shut, 0, COUNT(types));
 	tcase_add_loop_test(t, shut_in_place, 0, COUNT(types));
 #ifdef HAVE_LMDB
