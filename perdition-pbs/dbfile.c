@@ -187,6 +187,16 @@ dbfile_close(struct dbfile **fp)
 	*fp = NULL;
 }
 
+/* Not the owner: a new session sees the change all the same. */
+static void
+set_mtime(int fd, struct timespec to)
+{
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, to };
+
+	if (futimens(fd, t) == -1)
+		errno = 0;
+}
+
 /* A write beyond the space there is would leave half a change: ask first. */
 static int
 reserve(struct dbfile *f, size_t changes)
@@ -194,6 +204,7 @@ reserve(struct dbfile *f, size_t changes)
 	off_t want = f->st.st_size + (off_t)(changes + 4) * PAGE +
 		     f->kind->deletion_room;
 	struct rlimit lim;
+	int ret, error;
 
 	if (changes == 0)
 		return 0;
@@ -207,8 +218,12 @@ reserve(struct dbfile *f, size_t changes)
 	want += RESERVE_STEP;
 	/* Holes between the pages written so far need blocks as well, so the
 	 * whole range; blocks that are there already cost nothing. */
-	if (fallocate(f->fd, FALLOC_FL_KEEP_SIZE, 0, want) == -1 &&
-	    errno != EOPNOTSUPP && errno != ENOSYS)
+	ret = fallocate(f->fd, FALLOC_FL_KEEP_SIZE, 0, want);
+	error = errno;
+	/* Some file systems take it for a change, even if there was no room. */
+	set_mtime(f->fd, f->st.st_mtim);
+	errno = error;
+	if (ret == -1 && error != EOPNOTSUPP && error != ENOSYS)
 		return -1;
 	f->reserved = want;
 	return 0;
@@ -264,16 +279,6 @@ dbfile_del(struct dbfile *f, struct slice key, struct err *err)
 }
 
 /* --- times --------------------------------------------------------------- */
-
-/* Not the owner: a new session sees the change all the same. */
-static void
-set_mtime(int fd, struct timespec to)
-{
-	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, to };
-
-	if (futimens(fd, t) == -1)
-		errno = 0;
-}
 
 /* Sendmail compares whole seconds, and reads again only if it is later: so
  * later it becomes, however far ahead it is. */

@@ -701,6 +701,35 @@ START_TEST(time_of_parts)
 }
 END_TEST
 
+/* What is only asked for is no change, whether there was room or not: the file
+ * is still ours. */
+START_TEST(time_of_room)
+{
+	struct relay_store *s = relay_store_create();
+	struct stat before;
+	const char *name;
+	struct dbfile *f = NULL;
+
+	scratch_make();
+	name = name_of(_i);
+	write_file(name, s);
+	before = state();
+	if (dbfile_changes_in_place(name))
+		f = dbfile_open(name, &err);
+	if (f != NULL) {
+		ck_assert_int_eq(dbfile_lock(f, 1), 0);
+		dbfile_unlock(f);
+		ck_assert_int_eq(state().st_mtim.tv_sec, before.st_mtim.tv_sec);
+		ck_assert_int_eq(
+		    state().st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+		ck_assert_int_eq(dbfile_lock(f, 1), 0);
+	}
+	dbfile_close(&f);
+	relay_store_destroy(&s);
+	scratch_remove();
+}
+END_TEST
+
 #ifdef HAVE_BDB
 /*
  * Nothing may be renamed, and a reader holds the lock for longer than what is
@@ -994,6 +1023,7 @@ main(void)
 	tcase_add_loop_test(t, spare_of_another_type, 0, COUNT(types));
 	tcase_add_loop_test(t, time_stuck_ahead, 0, COUNT(types));
 	tcase_add_loop_test(t, time_without_rename, 0, COUNT(types));
+	tcase_add_loop_test(t, time_of_room, 0, COUNT(types));
 	tcase_add_loop_test(t, time_of_parts, 0, COUNT(types));
 	return check_run("outputs", t);
 }
