@@ -147,7 +147,9 @@ relay_build_start(uv_loop_t *loop, relay_build_work *work,
 		work_in_child(work, arg, fd[1], parent);
 	close(fd[1]);
 	if (b->child == -1) {
-		err_set(err, errno, "fork: %s", strerror(errno));
+		/* EAGAIN would be somebody's lock: see dbfile.h. */
+		err_set(err, errno == EAGAIN ? ENOMEM : errno, "fork: %s",
+		    strerror(errno));
 		uv_close((uv_handle_t *)&b->poll, on_closed);
 		return NULL;
 	}
