@@ -241,16 +241,16 @@ master_post_ready(struct post *p)
 }
 
 void
-master_announce(struct master *m)
+master_tell_workers(struct master *m, enum request_type type)
 {
 	struct generation *gen;
 
 	if (m->current != NULL)
-		generation_send(m->current, ROLE_WORKER, CONTROL_ANNOUNCE);
+		generation_send(m->current, ROLE_WORKER, type);
 	if (m->next != NULL)
-		generation_send(m->next, ROLE_WORKER, CONTROL_ANNOUNCE);
+		generation_send(m->next, ROLE_WORKER, type);
 	for (gen = m->retired; gen != NULL; gen = gen->next_retired)
-		generation_send(gen, ROLE_WORKER, CONTROL_ANNOUNCE);
+		generation_send(gen, ROLE_WORKER, type);
 }
 
 /* --- signals ----------------------------------------------------------------

@@ -166,7 +166,8 @@ void generation_move_workers(struct generation *to, struct generation *from);
 void master_start_failed(
     struct master *, struct generation *, const char *why, int status);
 void master_post_ready(struct post *);
-void master_announce(struct master *);
+/* All that live, of whatever generation. */
+void master_tell_workers(struct master *, enum request_type);
 /* Put it among the retired, its workers told to drain. */
 void master_retire(
     struct master *, struct generation *, unsigned int drain_seconds);

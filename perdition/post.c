@@ -175,7 +175,7 @@ take_packet(struct post *p, struct slice packet)
 			hostile(p, type);
 	} else if (type == CONTROL_WANT_ANNOUNCE && p->role == ROLE_LOG &&
 		   msg_read_done(&r)) {
-		master_announce(p->master);
+		master_tell_workers(p->master, CONTROL_ANNOUNCE);
 	} else {
 		hostile(p, type);
 	}
@@ -308,6 +308,18 @@ gives_up_start(struct post *p, int64_t status, int sig, char *text, size_t cap)
 	return true;
 }
 
+/* What a lookup process took and did not answer, another is asked, however it
+ * ended: the login waits.  Workers that were kept by a reload may belong to
+ * another generation than their former lookup processes. */
+static void
+ask_again(const struct post *lookup)
+{
+	if (lookup->gen->workers != NULL)
+		generation_send(lookup->gen, ROLE_WORKER, CONTROL_LOOKUP_LOST);
+	else
+		master_tell_workers(lookup->master, CONTROL_LOOKUP_LOST);
+}
+
 static void
 after_death(struct post *p, bool was_ready, int64_t status, int sig)
 {
@@ -336,8 +348,6 @@ after_death(struct post *p, bool was_ready, int64_t status, int sig)
 			: EX_SOFTWARE);
 		return;
 	}
-	if (p->role == ROLE_LOOKUP)
-		generation_send(p->gen, ROLE_WORKER, CONTROL_LOOKUP_LOST);
 	if (uv_now(&m->loop) - p->since_ms < QUICK_MS)
 		p->quick_deaths++;
 	else
@@ -361,6 +371,8 @@ on_end(uv_process_t *process, int64_t status, int sig)
 	p->state = POST_EMPTY;
 	if (p->role == ROLE_WORKER)
 		shared_slot_wipe(p->master->shared, p->slot);
+	if (p->role == ROLE_LOOKUP && was_ready)
+		ask_again(p);
 	after_death(p, was_ready, status, sig);
 }
 

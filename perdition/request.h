@@ -46,8 +46,8 @@ enum request_type {
 	CONTROL_REOPEN,    /* log: open the file again */
 	CONTROL_ANNOUNCE,  /* worker: relog every living session, in small steps
 			    */
-	CONTROL_LOOKUP_LOST, /* worker: a lookup process died: ask again what is
-				open */
+	CONTROL_LOOKUP_LOST, /* worker: a lookup process ended: ask again what
+				is open */
 	/* role to master */
 	CONTROL_READY,  /* start-up is done */
 	CONTROL_FAILED, /* slice: why the role cannot start; it then exits */

@@ -4,10 +4,11 @@ takes for "no such user", TLS, binds, and servers that go and come back."""
 
 import os
 import signal
+import socket
 
 import slapd
 from fakeserver import FakeServer, imap_server
-from harness import TestCase, free_port, wait_for
+from harness import DEADLINE, TestCase, free_port, wait_for
 from lineclient import Imap
 from pair import Perdition, run_perdition
 from slapd import BASE, PASSWORD, READER, Slapd, encode
@@ -381,6 +382,25 @@ class Failures(Directory):
         self.daemon.reload()
         self.daemon.wait_log("attributes", before + 1)
         self.arrives("bob", "b")
+
+    def test_reload_while_a_login_waits(self):
+        """What the former lookup process did not answer, the new one does."""
+        ldap = self.slapd()
+        with socket.create_server((FRONT, 0)) as mute:
+            mute.settimeout(DEADLINE)
+            port = mute.getsockname()[1]
+            self.front(f"ldap://{FRONT}:{port}/{FIND}?{CALM}")
+            with Imap(FRONT, self.port) as client:
+                client.line(b"a1 LOGIN alice secret")
+                asked = mute.accept()[0]
+                self.addCleanup(asked.close)
+                self.daemon.values["map_library_opt"] = \
+                    ldap.url() + FIND + "?" + CALM
+                self.daemon.write_config()
+                self.daemon.reload()
+                self.assertRegex(client.finish(b"a1")[0], rb"^OK")
+        self.assertTrue(self.notes["a"])
+        self.assertEqual(self.daemon.log_lines("lookup-failed"), [])
 
 
 class Schema(Directory):
