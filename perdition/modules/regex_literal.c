@@ -54,7 +54,7 @@ skip_group(const char *re)
 static const char *
 next_atom(const char *re, struct atom *a)
 {
-	a->kind = OTHER;
+	*a = (struct atom){ .kind = OTHER };
 	switch (*re) {
 	case '^':
 		a->kind = BEGIN;
