@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -31,6 +32,8 @@
 #define PACKETS_PER_TURN 64 /* so that the control channel gets its turn */
 #define PACKETS_AT_END 4096 /* more than the channel holds */
 #define FLUSH_RETRY_MS 100  /* see logdest_flush() */
+#define END_RETRY_MS 10     /* the same, when it is the end */
+#define END_WAIT_MS 1000
 
 struct log_role {
 	const struct config *config;
@@ -160,14 +163,27 @@ on_flush_timer(uv_timer_t *timer)
 	(void)timer; /* a turn of the loop is all that was wanted */
 }
 
-static void
+/* Whether all is out that somebody can take. */
+static bool
 flush(struct log_role *lr)
 {
-	if (!logdest_flush(lr->dest) &&
-	    !uv_is_active((uv_handle_t *)&lr->flush))
+	bool all = logdest_flush(lr->dest);
+
+	if (!all && !uv_is_active((uv_handle_t *)&lr->flush))
 		uv_timer_start(&lr->flush, on_flush_timer, FLUSH_RETRY_MS, 0);
-	if (lr->pbs != NULL)
-		pbs_link_flush(lr->pbs);
+	if (lr->pbs != NULL && !pbs_link_flush(lr->pbs))
+		all = false;
+	return all;
+}
+
+/* A reader that is slow just now is not to miss the last lines. */
+static void
+flush_last(struct log_role *lr)
+{
+	int tries = END_WAIT_MS / END_RETRY_MS;
+
+	while (!flush(lr) && tries-- > 0)
+		poll(NULL, 0, END_RETRY_MS);
 }
 
 static void
@@ -182,8 +198,8 @@ on_turn(uv_prepare_t *handle)
 {
 	struct log_role *lr = handle->data;
 
-	flush(lr);
-	if (lr->draining && (lr->pbs == NULL || !pbs_link_pending(lr->pbs)))
+	if (flush(lr) && lr->draining &&
+	    (lr->pbs == NULL || !pbs_link_pending(lr->pbs)))
 		stop(lr);
 }
 
@@ -377,7 +393,7 @@ log_role_run(struct log_role *lr, struct err *err)
 			uv_run(&lr->loop, UV_RUN_ONCE);
 		if (!lr->draining)
 			read_channel(lr, PACKETS_AT_END);
-		flush(lr);
+		flush_last(lr);
 	}
 	pbs_link_destroy(&lr->pbs);
 	uv_walk(&lr->loop, close_if_open, NULL);

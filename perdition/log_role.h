@@ -24,9 +24,10 @@ struct log_role *log_role_open(const struct config *, struct err *);
 
 /*
  * Until CONTROL_STOP, or until all who write to the log channel are gone.
- * What is in the channel then is still written.  With CONTROL_DRAIN another
- * log process has taken over: it reads no more, and ends as soon as
- * perdition-pbs has been told what waits for it, or when the time is over.
+ * What is in the channel then is still written, for a second at most where the
+ * log or perdition-pbs is slow.  With CONTROL_DRAIN another log process has
+ * taken over: it reads no more, and ends as soon as all that it has is written
+ * and perdition-pbs has been told what waits for it, or when the time is over.
  * 0, or -1 with err.
  */
 int log_role_run(struct log_role *, struct err *);

@@ -4,9 +4,12 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,11 +19,14 @@
 
 #include "common/banned.h"
 
+#define LINES 5000 /* more than a pipe holds, less than the role's queue */
+
 static int log_channel[2]; /* to read, to write */
 static int control[2];     /* the master's, the role's */
 static char path[64];
 static char packet[MSG_MAX];
 static pid_t child;
+static int reader; /* of the log, where it is a FIFO */
 
 /* The descriptors have fixed numbers; this process is a child of check's. */
 static void
@@ -54,16 +60,11 @@ be_role(void)
 }
 
 static void
-setup(void)
+begin(void)
 {
 	struct pollfd pfd = { .events = POLLIN };
 	uint16_t type = 0;
-	int fd;
 
-	snprintf(path, sizeof(path), "/tmp/perdition-test-XXXXXX");
-	fd = mkstemp(path);
-	ck_assert_int_ne(fd, -1);
-	close(fd);
 	ck_assert_int_eq(msg_pair(log_channel), 0);
 	ck_assert_int_eq(msg_pair(control), 0);
 	child = fork();
@@ -77,6 +78,29 @@ setup(void)
 	ck_assert_int_eq(
 	    msg_recv(control[0], (char *)&type, sizeof(type)), sizeof(type));
 	ck_assert_uint_eq(type, CONTROL_READY);
+}
+
+static void
+setup(void)
+{
+	int fd;
+
+	snprintf(path, sizeof(path), "/tmp/perdition-test-XXXXXX");
+	fd = mkstemp(path);
+	ck_assert_int_ne(fd, -1);
+	close(fd);
+	begin();
+}
+
+/* The log has a reader that does not read yet. */
+static void
+setup_fifo(void)
+{
+	snprintf(path, sizeof(path), "/tmp/perdition-test-%d", (int)getpid());
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ck_assert_int_ne(reader, -1);
+	begin();
 }
 
 static void
@@ -230,8 +254,8 @@ START_TEST(left_alone)
 }
 END_TEST
 
-/* Replaced: it leaves the channel to its successor. */
-START_TEST(drained)
+static void
+send_drain(void)
 {
 	struct msg_writer w;
 	char drain[8];
@@ -240,8 +264,80 @@ START_TEST(drained)
 	msg_put_u16(&w, CONTROL_DRAIN);
 	msg_put_u32(&w, 60);
 	ck_assert_int_eq(msg_send(control[0], slice_make(drain, w.n)), 0);
+}
+
+/* Replaced: it leaves the channel to its successor. */
+START_TEST(drained)
+{
+	send_drain();
 	wait_end();
 	unlink(path);
+}
+END_TEST
+
+/* Until the role has taken all that was sent to it. */
+static void
+wait_taken(int fd)
+{
+	int left = 1;
+
+	while (left > 0) {
+		ck_assert_int_eq(ioctl(fd, SIOCOUTQ, &left), 0);
+		poll(NULL, 0, 1);
+	}
+}
+
+static void
+send_lines(void)
+{
+	struct msg_writer w;
+	char line[256];
+
+	for (int i = 0; i < LINES; i++) {
+		msg_write_init(&w, packet, sizeof(packet));
+		snprintf(line, sizeof(line), "event=line number=%-180d", i);
+		put_record(&w, LOG_RECORD_LINE, SLICE(""), slice_str(line));
+		send_batch(&w);
+		if (i % 100 == 0)
+			wait_taken(log_channel[1]);
+	}
+	wait_taken(log_channel[1]);
+}
+
+static int
+count_lines(void)
+{
+	char text[4096];
+	int lines = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(fcntl(reader, F_SETFL, 0), 0);
+	while ((n = read(reader, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			lines += text[i] == '\n';
+	unlink(path);
+	return lines;
+}
+
+/* Whoever reads the log takes what the role still holds when it is replaced,
+ * and when all end. */
+START_TEST(drained_before_a_slow_reader)
+{
+	send_lines();
+	send_drain();
+	wait_taken(control[0]);
+	ck_assert_int_eq(count_lines(), LINES);
+	wait_end();
+}
+END_TEST
+
+START_TEST(stopped_before_a_slow_reader)
+{
+	send_lines();
+	send_control(CONTROL_STOP);
+	wait_taken(control[0]);
+	ck_assert_int_eq(count_lines(), LINES);
+	wait_end();
 }
 END_TEST
 
@@ -282,6 +378,12 @@ main(void)
 	tcase_add_test(t, left_alone);
 	tcase_add_test(t, drained);
 	tcase_add_test(t, reopens);
+	t = tcase_create("fifo");
+	suite_add_tcase(s, t);
+	tcase_set_timeout(t, 30);
+	tcase_add_checked_fixture(t, setup_fifo, NULL);
+	tcase_add_test(t, drained_before_a_slow_reader);
+	tcase_add_test(t, stopped_before_a_slow_reader);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
