@@ -241,16 +241,16 @@ master_post_ready(struct post *p)
 }
 
 void
-master_tell_workers(struct master *m, enum request_type type)
+master_tell(struct master *m, enum role role, enum request_type type)
 {
 	struct generation *gen;
 
 	if (m->current != NULL)
-		generation_send(m->current, ROLE_WORKER, type);
+		generation_send(m->current, role, type);
 	if (m->next != NULL)
-		generation_send(m->next, ROLE_WORKER, type);
+		generation_send(m->next, role, type);
 	for (gen = m->retired; gen != NULL; gen = gen->next_retired)
-		generation_send(gen, ROLE_WORKER, type);
+		generation_send(gen, role, type);
 }
 
 /* --- signals ----------------------------------------------------------------
@@ -266,8 +266,8 @@ on_signal(uv_signal_t *handle, int number)
 		reload_begin(m);
 		break;
 	case SIGUSR1:
-		if (m->current->log != NULL)
-			post_send(m->current->log, CONTROL_REOPEN);
+		/* One that is about to take over may have it open already. */
+		master_tell(m, ROLE_LOG, CONTROL_REOPEN);
 		break;
 	default:
 		end(m);

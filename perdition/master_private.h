@@ -167,7 +167,7 @@ void master_start_failed(
     struct master *, struct generation *, const char *why, int status);
 void master_post_ready(struct post *);
 /* All that live, of whatever generation. */
-void master_tell_workers(struct master *, enum request_type);
+void master_tell(struct master *, enum role, enum request_type);
 /* Put it among the retired, its workers told to drain. */
 void master_retire(
     struct master *, struct generation *, unsigned int drain_seconds);

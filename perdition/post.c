@@ -175,7 +175,7 @@ take_packet(struct post *p, struct slice packet)
 			hostile(p, type);
 	} else if (type == CONTROL_WANT_ANNOUNCE && p->role == ROLE_LOG &&
 		   msg_read_done(&r)) {
-		master_tell_workers(p->master, CONTROL_ANNOUNCE);
+		master_tell(p->master, ROLE_WORKER, CONTROL_ANNOUNCE);
 	} else {
 		hostile(p, type);
 	}
@@ -317,7 +317,7 @@ ask_again(const struct post *lookup)
 	if (lookup->gen->workers != NULL)
 		generation_send(lookup->gen, ROLE_WORKER, CONTROL_LOOKUP_LOST);
 	else
-		master_tell_workers(lookup->master, CONTROL_LOOKUP_LOST);
+		master_tell(lookup->master, ROLE_WORKER, CONTROL_LOOKUP_LOST);
 }
 
 static void

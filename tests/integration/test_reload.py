@@ -2,12 +2,16 @@
 """HUP checks first and cuts no session; TERM drains."""
 
 import os
+import pathlib
+import shutil
 import signal
 import threading
 import time
 
-from harness import children, wait_for
+from fakeserver import FakeServer, imap_server
+from harness import children, free_port, wait_for
 from lineclient import Imap
+from pair import OWNER, Perdition, modules
 from pairtest import FRONT, TWO, PairTestCase
 
 
@@ -181,7 +185,6 @@ class Drain(PairTestCase):
         self.assertEqual(front.wait(), 0, front.tail())
 
     def test_log_file_is_opened_again(self):
-        from pair import OWNER
         self.start_dovecots(messages=False)
         folder = self.subdir("log", owner=OWNER)
         log = folder / "perdition.log"
@@ -199,3 +202,66 @@ class Drain(PairTestCase):
         wait_for("the Auth line in the new file", logged)
 
 
+class SlowReload(PairTestCase):
+    """What comes while the new processes are not ready yet."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = FakeServer(imap_server())
+        self.addCleanup(self.server.close)
+        self.module = self.dir / "popmap_slow.so"
+
+    def front_with(self, **values):
+        self.port = free_port(FRONT)
+        self.front = self.start(Perdition(
+            self, [("imap4", FRONT, self.port)], None,
+            {"outgoing_server": self.server.address, "workers": 1,
+             "lookup_processes": 1, **values}))
+
+    def login(self, user):
+        client = Imap(FRONT, self.port)
+        self.addCleanup(client.close)
+        self.assertRegex(client.login(user, "secret")[0], rb"^OK ")
+        return client
+
+    def begin_reload(self, **values):
+        """The new lookup process hangs.  Returns the new log process, which
+        is ready."""
+        os.mkfifo(self.module)
+        self.front.set_popmap("^nobody$: 127.0.0.1\n")
+        self.front.values.update(map_library=self.module,
+                                 map_library_opt=self.front.popmap, **values)
+        self.front.write_config()
+        old = self.front.roles()
+        self.front.reload()
+
+        def new(role):
+            return [pid for pid in self.front.roles().get(role, [])
+                    if pid not in old[role]]
+        self.lookup = wait_for("a new lookup process",
+                               lambda: new("lookup"))[0]
+        return wait_for("a new log process", lambda: new("log"))[0]
+
+    def end_reload(self, good=True):
+        """Who is killed before it was ready is started once more."""
+        self.module.unlink()
+        if good:
+            shutil.copy(modules() / "popmap_regex.so", self.module)
+        os.kill(self.lookup, signal.SIGKILL)
+
+    def test_log_file_is_opened_again(self):
+        log = self.subdir("log", owner=OWNER) / "perdition.log"
+        self.front_with(log_facility=log)
+        pid = self.begin_reload()
+        wait_for("its log file", lambda: any(
+            os.path.realpath(fd) == str(log)
+            for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()))
+        os.rename(log, log.with_suffix(".old"))
+        self.front.send_signal(signal.SIGUSR1)
+        wait_for("a new log file", log.exists)
+        self.end_reload()
+        wait_for("the end of the old log process", lambda:
+                 self.front.roles()["log"] == [pid])
+        self.login("alice")
+        wait_for("the Auth line in the new file", lambda:
+                 '"alice"' in log.read_text())
