@@ -210,11 +210,24 @@ on_drained(uv_timer_t *timer)
 }
 
 static void
+want_announce(void *arg)
+{
+	uint16_t type = CONTROL_WANT_ANNOUNCE;
+
+	(void)arg;
+	/* When the master is gone there is nobody left to pass it on. */
+	(void)msg_send(
+	    ROLE_FD_CONTROL, slice_make((const char *)&type, sizeof(type)));
+}
+
+static void
 drain(struct log_role *lr, unsigned int seconds)
 {
 	lr->draining = true;
 	uv_poll_stop(&lr->log);
 	uv_timer_start(&lr->drain, on_drained, (uint64_t)seconds * 1000, 0);
+	/* Only now does nothing of it come here. */
+	want_announce(lr);
 }
 
 /* False when nobody can write to the channel any more. */
@@ -291,17 +304,6 @@ on_control(uv_poll_t *handle, int status, int events)
 }
 
 static void
-on_pbs_connected(void *arg)
-{
-	uint16_t type = CONTROL_WANT_ANNOUNCE;
-
-	(void)arg;
-	/* When the master is gone there is nobody left to pass it on. */
-	(void)msg_send(
-	    ROLE_FD_CONTROL, slice_make((const char *)&type, sizeof(type)));
-}
-
-static void
 give_file(struct log_role *lr)
 {
 	const struct config *c = lr->config;
@@ -363,7 +365,7 @@ start(struct log_role *lr, struct err *err)
 	if (lr->config->auth_socket[0] == '\0')
 		return 0;
 	lr->pbs = pbs_link_create(
-	    &lr->loop, lr->config->auth_socket, on_pbs_connected, lr);
+	    &lr->loop, lr->config->auth_socket, want_announce, lr);
 	if (lr->pbs == NULL)
 		err_set(err, errno, "auth_socket %s: %s",
 		    lr->config->auth_socket, strerror(errno));

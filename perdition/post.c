@@ -151,6 +151,19 @@ keep_reason(struct post *p, struct slice text)
 	p->why[n] = '\0';
 }
 
+/* A log process that gives way has perhaps told another perdition-pbs, or none,
+ * what the one that stays should have told. */
+static bool
+is_announcing(const struct post *log)
+{
+	const struct master *m = log->master;
+	const char *path = m->current->config.auth_socket;
+
+	return log->gen == m->current || log->gen == m->next ||
+	       (path[0] != '\0' &&
+		   strcmp(log->gen->config.auth_socket, path) != 0);
+}
+
 /* Who may say what, and when; anything else means that the child is not what
  * was started. */
 static void
@@ -175,7 +188,8 @@ take_packet(struct post *p, struct slice packet)
 			hostile(p, type);
 	} else if (type == CONTROL_WANT_ANNOUNCE && p->role == ROLE_LOG &&
 		   msg_read_done(&r)) {
-		master_tell(p->master, ROLE_WORKER, CONTROL_ANNOUNCE);
+		if (is_announcing(p))
+			master_tell(p->master, ROLE_WORKER, CONTROL_ANNOUNCE);
 	} else {
 		hostile(p, type);
 	}

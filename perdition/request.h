@@ -51,7 +51,8 @@ enum request_type {
 	/* role to master */
 	CONTROL_READY,  /* start-up is done */
 	CONTROL_FAILED, /* slice: why the role cannot start; it then exits */
-	CONTROL_WANT_ANNOUNCE, /* log: perdition-pbs is connected anew */
+	CONTROL_WANT_ANNOUNCE, /* log: perdition-pbs is connected anew, or this
+				  log process takes no more */
 
 	LOOKUP_ASK,    /* worker to lookup: slices, each a question */
 	LOOKUP_ANSWER, /* lookup to worker: u8, 1 when the map answers so

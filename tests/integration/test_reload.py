@@ -8,11 +8,13 @@ import signal
 import threading
 import time
 
+from addresses import CLIENTS4
 from fakeserver import FakeServer, imap_server
 from harness import children, free_port, wait_for
 from lineclient import Imap
-from pair import OWNER, Perdition, modules
+from pair import OWNER, Pbs, Perdition, modules
 from pairtest import FRONT, TWO, PairTestCase
+from relaydb import RelayDb
 
 
 class Reload(PairTestCase):
@@ -219,7 +221,7 @@ class SlowReload(PairTestCase):
              "lookup_processes": 1, **values}))
 
     def login(self, user):
-        client = Imap(FRONT, self.port)
+        client = Imap(FRONT, self.port, CLIENTS4[0])
         self.addCleanup(client.close)
         self.assertRegex(client.login(user, "secret")[0], rb"^OK ")
         return client
@@ -265,3 +267,41 @@ class SlowReload(PairTestCase):
         self.login("alice")
         wait_for("the Auth line in the new file", lambda:
                  '"alice"' in log.read_text())
+
+    def login_untold_to(self, pid):
+        """That log process is stopped: the other one takes the record."""
+        os.kill(pid, signal.SIGSTOP)
+        stat = pathlib.Path(f"/proc/{pid}/stat")
+        try:
+            wait_for("its stop", lambda:
+                     stat.read_text().rpartition(")")[2].split()[0] == "T")
+            self.login("alice")
+            wait_for("the Auth line", lambda: any(
+                "Auth: " in line for line in self.front.log_lines("alice")))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def told(self):
+        db = RelayDb(self.pbs.db)
+        wait_for(f"an entry {CLIENTS4[0]}", lambda: db.get(CLIENTS4[0]))
+
+    def test_auth_socket_comes(self):
+        """perdition-pbs hears of a login that the old log process took."""
+        self.pbs = self.start(Pbs(self))
+        self.front_with(connect_relog=0)
+        new = self.begin_reload(auth_socket=self.pbs.socket)
+        self.front.wait_log("pbs-connected")
+        self.login_untold_to(new)
+        self.end_reload()
+        self.told()
+
+    def test_refused_auth_socket(self):
+        """The same of one that the new one took before it had to go."""
+        self.pbs = self.start(Pbs(self))
+        self.front_with(connect_relog=0, auth_socket=self.pbs.socket)
+        old = self.front.roles()["log"][0]
+        self.begin_reload(auth_socket=self.dir / "nobody")
+        self.front.wait_log("pbs-away")
+        self.login_untold_to(old)
+        self.end_reload(good=False)
+        self.told()
