@@ -325,6 +325,12 @@ hand_over(struct ask_pool *p, struct process *c, uint64_t now)
 		put_back(p, r);
 		return false;
 	}
+	if (errno == EPIPE) { /* it has ended: r is no reason */
+		c->sent = 0;
+		put_back(p, r);
+		process_lost(c, "its process ended", now);
+		return true;
+	}
 	process_lost(c, strerror(errno), now);
 	return true;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/check_run.h"
@@ -403,6 +404,50 @@ START_TEST(first_one_dies)
 }
 END_TEST
 
+/* Its end is not known yet. */
+static void
+kill_unnoticed(int pid)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+/* What it was never given another is asked. */
+START_TEST(dies_while_idle)
+{
+	open_pool(1);
+	ask("p", "pid");
+	wait_said(1);
+	kill_unnoticed(atoi(said + 2));
+	said[0] = '\0';
+	ask("a", "1");
+	wait_said(1);
+	ck_assert_str_eq(said, "a=1");
+}
+END_TEST
+
+START_TEST(dies_after_its_answer)
+{
+	struct pollfd pfd = { .fd = epoll, .events = POLLIN };
+	int pid;
+
+	open_pool(1);
+	ask("p", "pid");
+	now += LIMIT / 2; /* so slow that b does not wait at the process */
+	wait_said(1);
+	pid = atoi(said + 2);
+	said[0] = '\0';
+	ask("a", "1");
+	ask("b", "2");
+	ck_assert_int_eq(poll(&pfd, 1, 10000), 1);
+	kill_unnoticed(pid);
+	wait_said(2);
+	ck_assert_str_eq(said, "a=1;b=2");
+}
+END_TEST
+
 START_TEST(closed_with_more_at_the_process)
 {
 	make_quick(1);
@@ -516,6 +561,8 @@ main(void)
 	tcase_add_test(t, first_one_is_killed);
 	tcase_add_test(t, all_in_their_time);
 	tcase_add_test(t, first_one_dies);
+	tcase_add_test(t, dies_while_idle);
+	tcase_add_test(t, dies_after_its_answer);
 	tcase_add_test(t, closed_with_more_at_the_process);
 	tcase_add_test(t, cannot_start);
 	tcase_add_test(t, cannot_start_again);
