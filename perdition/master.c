@@ -110,6 +110,8 @@ on_sweep(uv_prepare_t *handle)
 		return;
 	if (m->retired != NULL || !is_over(m->current))
 		return;
+	/* What it finds in the channel it still writes. */
+	(void)logq_flush(m->logq);
 	stop_role(m->current, ROLE_LOG, STOP_WAIT_MS);
 	if (generation_living(m->current, ROLE_LOG) == 0)
 		uv_stop(&m->loop);

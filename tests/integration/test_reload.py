@@ -186,6 +186,19 @@ class Drain(PairTestCase):
         front.send_signal(signal.SIGTERM)
         self.assertEqual(front.wait(), 0, front.tail())
 
+    def test_last_words(self):
+        """The log has the end of all whom it outlives."""
+        front = self.start(self.perdition({
+            "debug": True, "workers": 2, "lookup_processes": 3}))
+        front.reload()  # the master, too, tells more from then on
+        front.wait_log("event=reloaded")
+        wait_for("the end of the old ones", lambda:
+                 len(front.log_lines("event=ended")) == 4)
+        front.send_signal(signal.SIGTERM)
+        self.assertEqual(front.wait(), 0)
+        self.assertEqual(len(front.log_lines("event=ended")), 4 + 5,
+                         front.tail())
+
     def test_log_file_is_opened_again(self):
         self.start_dovecots(messages=False)
         folder = self.subdir("log", owner=OWNER)
