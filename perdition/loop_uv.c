@@ -208,6 +208,10 @@ loop_destroy(struct loop **lp)
 int
 loop_run(struct loop *l)
 {
+	/* Who was started last is called first.  What is closed may have
+	 * something to log, and the log's queue is sent in the same way. */
+	uv_prepare_stop(&l->prepare);
+	uv_prepare_start(&l->prepare, end_turn);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	return 0;
 }

@@ -205,6 +205,34 @@ START_TEST(error)
 }
 END_TEST
 
+static unsigned int seen;
+
+static void
+look(uv_prepare_t *p)
+{
+	(void)p;
+	seen = side[1].closed;
+}
+
+/* Who sends at the end of a turn what has gathered in it, as the log's queue
+ * does, finds there what a socket's end had to say: else that would wait until
+ * something else happens. */
+START_TEST(told_before_others_end_the_turn)
+{
+	uv_prepare_t other;
+
+	uv_prepare_init(loop_uv(loop), &other);
+	uv_prepare_start(&other, look);
+	side[0].close = &side[1];
+	loop_io_post(&side[0].io, LOOP_READ);
+	run_turns(1);
+	ck_assert_uint_eq(side[1].closed, 1);
+	ck_assert_uint_eq(seen, 1);
+	uv_close((uv_handle_t *)&other, NULL);
+	uv_run(loop_uv(loop), UV_RUN_NOWAIT);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -217,5 +245,6 @@ main(void)
 	tcase_add_loop_test(t, closed, 0, 2);
 	tcase_add_loop_test(t, error, 0, 2);
 	tcase_add_loop_test(t, closed_before_the_turn, 0, IOS);
+	tcase_add_test(t, told_before_others_end_the_turn);
 	return check_run("loop", t);
 }
