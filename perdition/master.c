@@ -401,6 +401,7 @@ start(struct master *m, struct config *c, struct err *err)
 
 	if (open_channels(m, err) == -1 || read_tls(m, c, &tls, err) == -1)
 		return -1;
+	watch_signals(m); /* who knows the pid may send some */
 	m->current = generation_create(m, c, &tls, false, err);
 	if (m->current == NULL ||
 	    write_pid_file(&m->current->config, err) == -1)
@@ -410,7 +411,6 @@ start(struct master *m, struct config *c, struct err *err)
 	uv_prepare_start(&m->sweep, on_sweep);
 	master_rotate_tickets(m);
 	uv_timer_start(&m->deadline, on_start_deadline, READY_WAIT_MS, 0);
-	watch_signals(m);
 	if (generation_start(m->current, err) == -1)
 		master_start_failed(m, m->current, err->msg, EX_OSERR);
 	return 0;

@@ -12,7 +12,7 @@ from addresses import CLIENTS4
 from fakeserver import FakeServer, imap_server
 from harness import children, free_port, wait_for
 from lineclient import Imap
-from pair import OWNER, Pbs, Perdition, modules
+from pair import OWNER, Pbs, Perdition, modules, sanitized
 from pairtest import FRONT, TWO, PairTestCase
 from relaydb import RelayDb
 
@@ -184,6 +184,19 @@ class Drain(PairTestCase):
         front.ready = lambda: children(front.pid)
         self.start(front)
         front.send_signal(signal.SIGTERM)
+        self.assertEqual(front.wait(), 0, front.tail())
+
+    def test_signal_as_soon_as_the_pid_is_known(self):
+        """It is done when the start is."""
+        if sanitized():
+            self.skipTest("the search for leaks traces, too")
+        pid_file = self.dir / "pid"
+        front = self.perdition({"pid_file": pid_file})
+        front.argv[:0] = ["strace", "-qq", "-o", "/dev/null", "-P",
+                          str(pid_file), "-e", "inject=ftruncate:signal=HUP"]
+        self.start(front)
+        front.wait_log("event=reloaded")
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
         self.assertEqual(front.wait(), 0, front.tail())
 
     def test_last_words(self):
