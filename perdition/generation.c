@@ -270,6 +270,15 @@ destroy_posts(struct post **posts, unsigned int n)
 }
 
 void
+generation_free_slots(struct generation *gen)
+{
+	destroy_posts(gen->workers, gen->worker_count);
+	gen->workers = NULL;
+	give_slots(gen);
+	gen->worker_count = 0;
+}
+
+void
 generation_destroy(struct generation **gp)
 {
 	struct generation *gen = *gp;
@@ -277,11 +286,10 @@ generation_destroy(struct generation **gp)
 	*gp = NULL;
 	if (gen == NULL)
 		return;
-	destroy_posts(gen->workers, gen->worker_count);
+	generation_free_slots(gen);
 	destroy_posts(gen->lookups, gen->lookup_count);
 	post_destroy(&gen->log);
 	listener_set_close(&gen->listeners);
-	give_slots(gen);
 	if (gen->config_fd != -1)
 		close(gen->config_fd);
 	if (gen->secret_fd != -1)

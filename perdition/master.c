@@ -85,7 +85,11 @@ sweep_retired(struct master *m)
 	struct generation *gen;
 
 	while ((gen = *p) != NULL) {
-		if (!is_over(gen) || generation_living(gen, ROLE_LOG) > 0) {
+		bool over = is_over(gen);
+
+		if (over)
+			generation_free_slots(gen);
+		if (!over || generation_living(gen, ROLE_LOG) > 0) {
 			if (m->state == MASTER_ENDING && gen->log->draining) {
 				gen->log->draining = false;
 				post_stop(gen->log, STOP_WAIT_MS);

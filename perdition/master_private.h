@@ -141,6 +141,8 @@ struct generation *generation_create(struct master *, struct config *,
     struct tls_memfds *, bool keep, struct err *);
 /* All posts must be empty. */
 void generation_destroy(struct generation **);
+/* None but the log process is left: others may have its workers' places. */
+void generation_free_slots(struct generation *);
 
 /*
  * All but the workers: they take clients at once, and a client must not lose

@@ -331,3 +331,20 @@ class SlowReload(PairTestCase):
         self.login_untold_to(old)
         self.end_reload(good=False)
         self.told()
+
+    def test_only_the_log_is_left(self):
+        """What waits for perdition-pbs takes no other worker's place."""
+        half = 32  # of the places
+        self.front_with(workers=half, auth_socket=self.dir / "nobody")
+        self.login("alice").close()
+        for n in (1, 2):
+            before = self.front.roles()
+            self.front.values["ok_line"] = f"Changed {n}"
+            self.front.write_config()
+            self.front.reload()
+            self.front.wait_log("event=reloaded", n)
+            wait_for("the end of the old workers", lambda: not
+                     set(before["worker"] + before["lookup"])
+                     & set(sum(self.front.roles().values(), [])))
+            self.assertIn(before["log"][0], self.front.roles()["log"])
+            self.login("alice").close()
