@@ -425,6 +425,31 @@ on_term(uv_signal_t *h, int number)
 	uv_stop(h->loop);
 }
 
+int
+daemon_watch_signals(struct daemon *d)
+{
+	const struct {
+		uv_signal_t *handle;
+		uv_signal_cb called;
+		int number;
+	} signals[] = {
+		{ &d->hup, on_hup, SIGHUP },
+		{ &d->term, on_term, SIGTERM },
+		{ &d->intr, on_term, SIGINT },
+	};
+	int ret = 0;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		if (ret == 0)
+			ret = uv_signal_init(&d->loop, signals[i].handle);
+		if (ret == 0)
+			ret = uv_signal_start(signals[i].handle,
+			    signals[i].called, signals[i].number);
+	}
+	d->hup.data = d;
+	return ret;
+}
+
 /* --- life ---------------------------------------------------------------- */
 
 static int
@@ -442,21 +467,12 @@ start_handles(struct daemon *d)
 		ret = uv_timer_init(&d->loop, &d->rules);
 	if (ret == 0)
 		ret = uv_prepare_init(&d->loop, &d->prepare);
-	if (ret == 0)
-		ret = uv_signal_init(&d->loop, &d->hup);
-	if (ret == 0)
-		ret = uv_signal_init(&d->loop, &d->term);
-	if (ret == 0)
-		ret = uv_signal_init(&d->loop, &d->intr);
 	if (ret != 0)
 		return ret;
-	d->tick.data = d->prepare.data = d->hup.data = d;
+	d->tick.data = d->prepare.data = d;
 	d->journal_slice.data = d->rules.data = d;
 	uv_timer_start(&d->tick, on_tick, 0, 0);
 	uv_prepare_start(&d->prepare, on_prepare);
-	uv_signal_start(&d->hup, on_hup, SIGHUP);
-	uv_signal_start(&d->term, on_term, SIGTERM);
-	uv_signal_start(&d->intr, on_term, SIGINT);
 	return 0;
 }
 
@@ -524,6 +540,8 @@ daemon_run(struct pbs_config *config, int argc, char *const argv[])
 			uv_run(&d->loop, UV_RUN_DEFAULT);
 			/* What came before the signal counts, and where the
 			 * log was left. */
+			if (d->stream != NULL)
+				stream_drain(d->stream);
 			d->saved_at = d->published_at = 0;
 			daemon_flush(d);
 		}

@@ -261,6 +261,16 @@ become_user(struct daemon *d)
 	return 0;
 }
 
+/* Who reads the pid file may send signals at once. */
+static int
+open_loop(struct daemon *d)
+{
+	if (uv_loop_init(&d->loop) != 0)
+		return EX_OSERR;
+	d->has_loop = true;
+	return daemon_watch_signals(d) == 0 ? 0 : EX_OSERR;
+}
+
 static int
 start_loop(struct daemon *d)
 {
@@ -268,9 +278,6 @@ start_loop(struct daemon *d)
 	struct logmatch_config mc;
 	int status;
 
-	if (uv_loop_init(&d->loop) != 0)
-		return EX_OSERR;
-	d->has_loop = true;
 	pbs_config_match(&d->config, &mc);
 	d->match = logmatch_create(&mc, &(struct err){ 0 });
 	if (d->match == NULL)
@@ -300,7 +307,7 @@ daemon_start(struct daemon *d)
 	static int (*const steps[])(struct daemon *) = {
 		go_background, /* first: locks and the loop are the child's */
 		open_log, daemon_open_relay, open_redis, open_sockets,
-		open_answers, write_pid, become_user, start_loop
+		open_answers, open_loop, write_pid, become_user, start_loop
 	};
 	int status = 0;
 

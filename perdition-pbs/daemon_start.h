@@ -72,6 +72,9 @@ int daemon_fail_if(
 void daemon_peers(const struct daemon *, struct listener_peers *);
 void daemon_log_level(const struct pbs_config *);
 
+/* daemon.c: what they do waits for the loop.  0, or a code of libuv. */
+int daemon_watch_signals(struct daemon *);
+
 /* daemon.c: what the sources call. */
 void daemon_on_line(void *arg, struct slice line);
 const char *daemon_seek(void *arg, struct slice text, bool first);

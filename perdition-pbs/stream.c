@@ -18,6 +18,7 @@
 #include "common/banned.h"
 
 #define READS_PER_TURN 8 /* of a connection, so that others have theirs */
+#define READS_AT_END 256 /* more than a socket holds */
 
 struct peer {
 	struct stream *stream;
@@ -109,16 +110,9 @@ malformed(struct peer *p)
 }
 
 static void
-on_readable(uv_poll_t *h, int status, int events)
+read_peer(struct peer *p, int reads)
 {
-	struct peer *p = h->data;
-
-	(void)events;
-	if (status < 0) {
-		peer_close(p);
-		return;
-	}
-	for (int i = 0; i < READS_PER_TURN; i++) {
+	while (reads-- > 0) {
 		char *room;
 		size_t space = buf_reserve(p->in, &room);
 		ssize_t n = recv(p->fd, room, space, MSG_DONTWAIT);
@@ -135,6 +129,16 @@ on_readable(uv_poll_t *h, int status, int events)
 			return;
 		}
 	}
+}
+
+static void
+on_readable(uv_poll_t *h, int status, int events)
+{
+	(void)events;
+	if (status < 0)
+		peer_close(h->data);
+	else
+		read_peer(h->data, READS_PER_TURN);
 }
 
 /* --- new connections ----------------------------------------------------- */
@@ -203,6 +207,19 @@ void
 stream_set_peers(struct stream *s, const struct listener_peers *peers)
 {
 	listener_set_peers(s->listener, peers);
+}
+
+void
+stream_drain(struct stream *s)
+{
+	struct peer *p = s->peers;
+
+	while (p != NULL) {
+		struct peer *next = p->next;
+
+		read_peer(p, READS_AT_END);
+		p = next;
+	}
 }
 
 void

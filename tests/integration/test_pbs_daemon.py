@@ -330,6 +330,21 @@ class Socket(PbsTestCase):
         self.assertIsNone(self.db.get("198.51.100.66"))
         self.assertIn("stream-refused", self.daemon.output())
 
+    def test_end_with_records_in_the_socket(self):
+        """Who logged in just before it has been heard of."""
+        pbs = self.start_pbs("socket")
+        sock, first = self.dial(), self.fresh()
+        sock.sendall(record(first))
+        self.wait_entry(first)
+        pbs.send_signal(signal.SIGSTOP)
+        # More than are read in one turn, less than the socket holds.
+        addrs = [self.fresh() for _ in range(400)]
+        sock.sendall(b"".join(map(record, addrs)))
+        pbs.send_signal(signal.SIGTERM)
+        pbs.send_signal(signal.SIGCONT)
+        self.assertEqual(pbs.wait(), 0)
+        self.assertEqual([x for x in addrs if self.db.get(x) is None], [])
+
     def test_socket_in_use(self):
         self.start_pbs("socket")
         done = subprocess.run(
@@ -706,6 +721,18 @@ class Trouble(PbsTestCase):
 
 
 class Process(PbsTestCase):
+    def test_signal_as_soon_as_the_pid_is_known(self):
+        """It is done when the start is."""
+        pid_file = self.dir / "pid"
+        pbs = self.pbs("socket", pid_file=pid_file)
+        pbs.env["ASAN_OPTIONS"] += ":detect_leaks=0"  # that traces, too
+        pbs.argv[:0] = ["strace", "-qq", "-o", "/dev/null", "-P",
+                        str(pid_file), "-e", "inject=ftruncate:signal=HUP"]
+        self.start(pbs)
+        wait_for("the reload", lambda: "event=reload" in pbs.output())
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        self.assertEqual(pbs.wait(), 0, pbs.tail())
+
     def test_background(self):
         pbs = self.pbs("socket")
         pid_file = self.dir / "pid"
