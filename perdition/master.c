@@ -407,8 +407,10 @@ start(struct master *m, struct config *c, struct err *err)
 		return -1;
 	watch_signals(m); /* who knows the pid may send some */
 	m->current = generation_create(m, c, &tls, false, err);
-	if (m->current == NULL ||
-	    write_pid_file(&m->current->config, err) == -1)
+	if (m->current == NULL)
+		return -1;
+	role_log_level(&m->current->config);
+	if (write_pid_file(&m->current->config, err) == -1)
 		return -1;
 	uv_prepare_init(&m->loop, &m->sweep);
 	m->sweep.data = m;

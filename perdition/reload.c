@@ -119,15 +119,6 @@ reload_abort(struct master *m, const char *why)
 }
 
 static void
-set_level(const struct config *c)
-{
-	if (c->quiet)
-		log_set_level(LOG_ERR);
-	else
-		log_set_level(c->debug ? LOG_DEBUG : LOG_INFO);
-}
-
-static void
 change_pid_file(const struct config *was, const struct config *is)
 {
 	struct err err;
@@ -149,7 +140,7 @@ reload_commit(struct master *m)
 		generation_move_workers(m->next, old);
 	m->current = m->next;
 	m->next = NULL;
-	set_level(&m->current->config);
+	role_log_level(&m->current->config);
 	master_rotate_tickets(m);
 	change_pid_file(&old->config, &m->current->config);
 	log_event(LOG_NOTICE, "reloaded",

@@ -137,8 +137,8 @@ read_config(struct config *c, struct err *err)
 	return ret;
 }
 
-static void
-set_level(const struct config *c)
+void
+role_log_level(const struct config *c)
 {
 	if (c->quiet)
 		log_set_level(LOG_ERR);
@@ -293,7 +293,7 @@ role_main(int argc, char *argv[])
 	if (ret == 0)
 		ret = read_config(&c, &err);
 	if (ret == 0) {
-		set_level(&c);
+		role_log_level(&c);
 		ret = run(role, &c, number, &err);
 	}
 	config_clear(&c);

@@ -44,6 +44,9 @@ int role_main(int argc, char *argv[]);
  * right before it first waits for work. */
 void role_ready(void);
 
+/* What the options quiet and debug ask for; the master's level, too. */
+void role_log_level(const struct config *);
+
 /* The status of sysexits(3) that fits the errno value in err->code. */
 int role_exit_status(const struct err *);
 
