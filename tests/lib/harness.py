@@ -155,12 +155,7 @@ class Daemon:
     def send_signal(self, number):
         os.kill(self.proc.pid, number)
         if number == signal.SIGSTOP:  # another thread may still be at work
-            wait_for(f"{self.name} stopped", self._is_stopped)
-
-    def _is_stopped(self):
-        tasks = pathlib.Path(f"/proc/{self.proc.pid}/task").iterdir()
-        return all((t / "stat").read_text().rpartition(")")[2].split()[0]
-                   in "TZ" for t in tasks)
+            wait_stopped(self.proc.pid)
 
     def stop(self, number=signal.SIGTERM, deadline=DEADLINE):
         """End it and whatever it left of its session; the exit status."""
@@ -186,6 +181,15 @@ class Daemon:
     def tail(self, lines=25):
         return "\n".join(f"  {self.name}: {line}"
                          for line in self.output().splitlines()[-lines:])
+
+
+def wait_stopped(pid):
+    """Until a SIGSTOP that was sent is obeyed."""
+    def stopped():
+        tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+        return all((t / "stat").read_text().rpartition(")")[2].split()[0]
+                   in "TZ" for t in tasks)
+    wait_for(f"process {pid} stopped", stopped)
 
 
 def children(pid, deep=True):
