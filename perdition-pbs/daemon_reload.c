@@ -133,6 +133,7 @@ take_over(struct daemon *d, struct pbs_config *fresh, struct logmatch *match)
 	note_restart("log_facility", c->log_facility, fresh->log_facility);
 	note_restart("user", c->user, fresh->user);
 	note_redis(c, fresh);
+	logmatch_go_on(match, d->match);
 	logmatch_destroy(&d->match);
 	d->match = match;
 	d->config = *fresh;

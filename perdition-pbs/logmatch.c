@@ -580,6 +580,17 @@ out:
 }
 
 void
+logmatch_go_on(struct logmatch *m, struct logmatch *before)
+{
+	struct logsessions *sessions = before->sessions;
+
+	if (m->sessions == NULL || sessions == NULL)
+		return;
+	before->sessions = m->sessions;
+	m->sessions = sessions;
+}
+
+void
 logmatch_destroy(struct logmatch **mp)
 {
 	struct logmatch *m = *mp;

@@ -48,6 +48,10 @@ struct logmatch_config {
 struct logmatch *logmatch_create(const struct logmatch_config *, struct err *);
 void logmatch_destroy(struct logmatch **);
 
+/* Takes over the sessions that have begun from before, which is about to be
+ * destroyed: their logins may be still to come. */
+void logmatch_go_on(struct logmatch *, struct logmatch *before);
+
 struct logmatch_login {
 	const char *pattern; /* its name, or "regex"; lives with the logmatch */
 	enum auth_kind kind; /* AUTH_LOGIN (relogs look the same), or, from

@@ -420,6 +420,23 @@ class Rules(PbsTestCase):
         self.wait_entry("203.0.116.5")
         self.assertIsNone(self.db.get("203.0.113.6"))
 
+    def test_reload_in_midst_of_a_session(self):
+        """The log tells the address first, and of the login later."""
+        pbs = self.start_pbs("log", pattern="popa3d")
+        one, other = self.fresh(), self.fresh()
+
+        def session(pid, message):
+            return f"{iso(time.time())} mx popa3d[{pid}]: {message}\n"
+
+        self.write(session(1, f"Session from {one}"),
+                   session(2, f"Session from {other}"),
+                   session(2, "Authentication passed for eve"))
+        self.wait_entry(other)
+        pbs.send_signal(signal.SIGHUP)
+        wait_for("the reload", lambda: "event=reload\n" in pbs.output())
+        self.write(session(1, "Authentication passed for bob"))
+        self.wait_entry(one)
+
 
 class Time(PbsTestCase):
     def latencies(self, tell):
