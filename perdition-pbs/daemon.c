@@ -542,6 +542,8 @@ daemon_run(struct pbs_config *config, int argc, char *const argv[])
 			 * log was left. */
 			if (d->stream != NULL)
 				stream_drain(d->stream);
+			if (d->control != NULL)
+				stream_drain(d->control);
 			d->saved_at = d->published_at = 0;
 			daemon_flush(d);
 		}

@@ -185,14 +185,9 @@ accept_failed(struct listener *l, int error)
 	l->failing = true;
 }
 
-static void
-on_connection(uv_poll_t *h, int status, int events)
+void
+listener_accept(struct listener *l)
 {
-	struct listener *l = h->data;
-
-	(void)events;
-	if (status < 0)
-		return;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		int fd;
 
@@ -212,6 +207,14 @@ on_connection(uv_poll_t *h, int status, int events)
 		l->failing = false;
 		serve(l, fd);
 	}
+}
+
+static void
+on_connection(uv_poll_t *h, int status, int events)
+{
+	(void)events;
+	if (status >= 0)
+		listener_accept(h->data);
 }
 
 /* --- life ---------------------------------------------------------------- */

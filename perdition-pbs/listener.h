@@ -53,6 +53,8 @@ struct listener *listener_create(uv_loop_t *, int fd, const char *path,
 void listener_set_peers(struct listener *, const struct listener_peers *);
 size_t listener_count(const struct listener *); /* places taken */
 void listener_release(struct listener *);       /* one connection has ended */
+/* Accepts who waits now, some of them, as the loop would in its next turn. */
+void listener_accept(struct listener *);
 void listener_destroy(struct listener **); /* the loop must turn once more */
 
 #endif

@@ -212,8 +212,10 @@ stream_set_peers(struct stream *s, const struct listener_peers *peers)
 void
 stream_drain(struct stream *s)
 {
-	struct peer *p = s->peers;
+	struct peer *p;
 
+	listener_accept(s->listener);
+	p = s->peers;
 	while (p != NULL) {
 		struct peer *next = p->next;
 

@@ -42,7 +42,8 @@ struct stream *stream_create(uv_loop_t *, int fd, const char *path,
     const struct listener_peers *peers, const struct stream_handler *,
     struct err *);
 void stream_set_peers(struct stream *, const struct listener_peers *);
-/* Deals with what was sent up to now, without waiting for more. */
+/* Deals with what was sent up to now, by those too who have just connected,
+ * without waiting for more. */
 void stream_drain(struct stream *);
 void stream_destroy(struct stream **); /* the loop must turn once more */
 

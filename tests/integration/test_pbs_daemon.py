@@ -345,6 +345,27 @@ class Socket(PbsTestCase):
         self.assertEqual(pbs.wait(), 0)
         self.assertEqual([x for x in addrs if self.db.get(x) is None], [])
 
+    def test_end_with_connections_that_wait(self):
+        """Of perdition, which has just found us, and of a tool."""
+        pbs = self.start_pbs("socket")
+        kept, gone = self.fresh(), self.fresh()
+        self.dial().sendall(record(gone))
+        self.wait_entry(gone)
+        control, = set(pbs.dir.glob("*.sock")) - {pbs.socket}
+        pbs.send_signal(signal.SIGSTOP)
+        self.dial().sendall(record(kept))
+        with socket.socket(socket.AF_UNIX) as tool:
+            tool.settimeout(DEADLINE)
+            tool.connect(str(control))
+            tool.sendall(f'perdition-pbs 1 remove "{pbs.db}" 0 {gone}\n'
+                         .encode())
+            pbs.send_signal(signal.SIGTERM)
+            pbs.send_signal(signal.SIGCONT)
+            self.assertEqual(tool.recv(100)[:7], b"ok 1 0 ")
+        self.assertEqual(pbs.wait(), 0)
+        self.assertIsNotNone(self.db.get(kept))
+        self.assertIsNone(self.db.get(gone))
+
     def test_socket_in_use(self):
         self.start_pbs("socket")
         done = subprocess.run(
