@@ -277,6 +277,10 @@ share_redis_stop(struct share_redis *s)
 {
 	if (s->loop == NULL)
 		return;
+	/* What was said in this turn: of a removal the next start would not
+	 * know that the others do not. */
+	if (s->writer != NULL)
+		share_link_push(s->writer);
 	share_redis_hang_up(s);
 	s->loop = NULL;
 	uv_close((uv_handle_t *)&s->retry, NULL);

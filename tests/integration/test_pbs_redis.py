@@ -138,6 +138,24 @@ class Sharing(SharedTestCase):
         self.everywhere(two)
 
 
+    def test_removed_at_the_end(self):
+        """The others are told: the next start would not know of it."""
+        self.start_redis()
+        a, b, _ = self.start_hosts(redis_server=self.redis.address)
+        addr = self.fresh()
+        b.login(addr)
+        self.everywhere(addr)
+        control, = set(a.dir.glob("*.sock")) - {a.socket}
+        a.send_signal(signal.SIGSTOP)
+        with socket.socket(socket.AF_UNIX) as tool:
+            tool.connect(str(control))
+            tool.sendall(f'perdition-pbs 1 remove "{a.db}" 0 {addr}\n'
+                         .encode())
+            a.send_signal(signal.SIGTERM)
+            a.send_signal(signal.SIGCONT)
+            self.assertEqual(a.wait(), 0)
+        b.wait_gone(addr)
+
     def test_reload(self):
         """Of the sharing nothing changes with HUP, which the log says."""
         self.start_redis()
