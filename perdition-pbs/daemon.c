@@ -405,6 +405,17 @@ on_prepare(uv_prepare_t *h)
 
 /* --- signals ------------------------------------------------------------- */
 
+/* How: SIG_BLOCK, so that one that comes waits, or SIG_UNBLOCK. */
+static void
+mask_hup(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(how, &set, NULL);
+}
+
 static void
 on_hup(uv_signal_t *h, int number)
 {
@@ -447,6 +458,7 @@ daemon_watch_signals(struct daemon *d)
 			    signals[i].called, signals[i].number);
 	}
 	d->hup.data = d;
+	mask_hup(SIG_UNBLOCK);
 	return ret;
 }
 
@@ -501,6 +513,7 @@ stop(struct daemon *d)
 	if (d->relay.journal != NULL &&
 	    journal_flush(d->relay.journal, d->relay.store, &err) == -1)
 		journal_settle(d->relay.journal, d->relay.store, &err);
+	mask_hup(SIG_BLOCK); /* or it would end us before we are done */
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	log_event(LOG_NOTICE, "stop",
@@ -525,6 +538,9 @@ daemon_run(struct pbs_config *config, int argc, char *const argv[])
 	d->argv = argv;
 	d->report = -1;
 	d->clock_offset = wall() - boot_seconds();
+	/* Our father knows our pid from the fork on, and a start may take
+	 * seconds: a reload is done behind it. */
+	mask_hup(SIG_BLOCK);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error */
 	status = daemon_start(d);

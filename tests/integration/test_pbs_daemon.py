@@ -771,6 +771,20 @@ class Process(PbsTestCase):
         os.kill(int(pid_file.read_text()), signal.SIGTERM)
         self.assertEqual(pbs.wait(), 0, pbs.tail())
 
+    def test_reload_while_it_starts_and_ends(self):
+        """Who has started it knows its pid before it is ready; what a log's
+        rotation sends is no reason to end."""
+        pid_file = self.dir / "pid"
+        pbs = self.pbs("socket", pid_file=pid_file)
+        pbs.env["ASAN_OPTIONS"] += ":detect_leaks=0"  # that traces, too
+        pbs.argv[:0] = ["strace", "-qq", "-o", "/dev/null", "-P",
+                        str(pbs.db), "-P", str(pid_file), "-e",
+                        "inject=openat,unlink,unlinkat:signal=HUP"]
+        self.start(pbs)
+        wait_for("the reload", lambda: "event=reload" in pbs.output())
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        self.assertEqual(pbs.wait(), 0, pbs.tail())
+
     def test_background(self):
         pbs = self.pbs("socket")
         pid_file = self.dir / "pid"
