@@ -556,6 +556,7 @@ daemon_run(struct pbs_config *config, int argc, char *const argv[])
 			uv_run(&d->loop, UV_RUN_DEFAULT);
 			/* What came before the signal counts, and where the
 			 * log was left. */
+			sources_drain(d->sources);
 			if (d->stream != NULL)
 				stream_drain(d->stream);
 			if (d->control != NULL)

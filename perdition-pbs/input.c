@@ -7,6 +7,7 @@
 #include "perdition-pbs/input.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,10 +17,13 @@
 
 #include "common/banned.h"
 
+#define READS_AT_END 64 /* more than a pipe holds */
+
 struct input {
 	int fd;
 	bool skipping; /* inside a line that is left out */
 	bool behind;
+	bool ended, draining;
 	struct tail_reader reader;
 	void (*end)(void *arg); /* with the reader's arg */
 	bool
@@ -34,6 +38,7 @@ static void
 finish(struct input *in, int error)
 {
 	in->behind = false;
+	in->ended = true;
 	uv_idle_stop(&in->more);
 	if (!in->is_file)
 		uv_poll_stop(&in->poll);
@@ -41,7 +46,8 @@ finish(struct input *in, int error)
 		log_event(
 		    LOG_ERR, "input-error", LOG_STR("error", strerror(error)));
 	log_event(LOG_NOTICE, "input-end");
-	in->end(in->reader.arg);
+	if (!in->draining)
+		in->end(in->reader.arg);
 }
 
 /* One read(2): of a pipe that is readable it does not wait. */
@@ -125,6 +131,19 @@ input_start(uv_loop_t *loop, int fd, const struct tail_reader *r,
 		input_stop(&in);
 	}
 	return in;
+}
+
+/* Not a file, of any length: it is still there, for whoever reads it next. */
+void
+input_drain(struct input *in)
+{
+	struct pollfd p = { .fd = in->fd, .events = POLLIN };
+
+	in->draining = true;
+	for (int i = 0; i < READS_AT_END && !in->is_file && !in->ended &&
+			poll(&p, 1, 0) == 1;
+	     i++)
+		read_some(in);
 }
 
 static void

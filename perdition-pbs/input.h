@@ -23,6 +23,8 @@ struct input;
  */
 struct input *input_start(uv_loop_t *, int fd, const struct tail_reader *,
     void (*end)(void *arg), struct err *);
+/* Reads what is in a pipe now, without waiting for more; end is not told. */
+void input_drain(struct input *);
 void input_stop(struct input **); /* the loop must turn once more */
 
 bool input_behind(const struct input *); /* more is there to be read */

@@ -185,6 +185,13 @@ sources_reopen(struct sources *s)
 		logs_reopen(s->logs);
 }
 
+void
+sources_drain(struct sources *s)
+{
+	if (s->input != NULL)
+		input_drain(s->input);
+}
+
 bool
 sources_behind(const struct sources *s)
 {

@@ -45,6 +45,10 @@ int sources_start(
 
 void sources_reopen(struct sources *); /* look again at names, now */
 
+/* At the end: reads what is there of that which no position is kept of, without
+ * waiting for more, and tells nobody if that was all. */
+void sources_drain(struct sources *);
+
 /* More is there to be read than a turn of the loop takes. */
 bool sources_behind(const struct sources *);
 

@@ -3,6 +3,7 @@
 was left, whatever happens to them and to the daemon; standard input; the
 systemd journal."""
 
+import fcntl
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ import struct
 import subprocess
 import time
 
-from harness import Daemon, wait_for
+from harness import DEADLINE, Daemon, wait_for, wait_stopped
 from pair import program
 from test_pbs_daemon import PbsTestCase, auth, line
 
@@ -146,6 +147,24 @@ class Input(PbsTestCase):
         proc.stdin.close()
         self.assertEqual(proc.wait(20), 0)
         self.assertEqual(set(self.db.all()), {a, b, c})
+
+    def test_end_with_lines_in_the_pipe(self):
+        """A logger may say that it is the end before it closes the pipe."""
+        proc = self.feed(subprocess.PIPE)
+        first, addr = self.fresh(), self.fresh()
+        proc.stdin.write(line(first).encode())
+        proc.stdin.flush()
+        self.wait_entry(first)
+        # More than is read in one turn, less than the pipe holds.
+        fcntl.fcntl(proc.stdin, fcntl.F_SETPIPE_SZ, 1 << 20)
+        proc.send_signal(signal.SIGSTOP)
+        wait_stopped(proc.pid)
+        proc.stdin.write(b"of no interest\n" * 50000 + line(addr).encode())
+        proc.stdin.flush()
+        proc.send_signal(signal.SIGTERM)
+        proc.send_signal(signal.SIGCONT)
+        self.assertEqual(proc.wait(DEADLINE), 0)
+        self.assertIsNotNone(self.db.get(addr))
 
     def test_file(self):
         addrs = [self.fresh() for _ in range(5000)]
