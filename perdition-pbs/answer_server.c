@@ -212,6 +212,12 @@ conn_proceed(struct conn *c)
 	bool asked = false;
 	int n;
 
+	/* Replies that waited for their reader, or there may be no room for
+	 * those to questions that have all come. */
+	if (!flush(c)) {
+		conn_close(c);
+		return;
+	}
 	do {
 		n = reply(c);
 		if (n == -1) {

@@ -282,6 +282,47 @@ START_TEST(slow_reader)
 }
 END_TEST
 
+#define ASK_DATA                                                               \
+	"request=smtpd_access_policy\nprotocol_state=DATA\n"                   \
+	"client_address=192.0.2.1\n\n"
+#define BATCH 100 /* whose replies wait in several parts */
+
+/* All questions have come, and are not asked again, when he reads at last. */
+START_TEST(late_reader)
+{
+	struct world *w = begin(&answer_policy, 10000);
+	struct listener_peers peers = { NULL, 0, geteuid() };
+	struct answer_source source = { may_relay, w, "",
+		"X-May-Relay-Because-Somebody-Has-Logged-In-From-There" };
+	size_t n = 0, ends = 0;
+	const char *got;
+	int fd = dial(w);
+
+	answer_server_change(w->server, &peers, &source);
+	for (; w->asked == n; n += BATCH) {
+		static char text[BATCH * sizeof(ASK_DATA)];
+
+		text[0] = '\0';
+		for (int i = 0; i < BATCH; i++)
+			memcpy(text + (size_t)i * (sizeof(ASK_DATA) - 1),
+			    ASK_DATA, sizeof(ASK_DATA));
+		say(w, fd, text);
+		for (int i = 0; i < 10; i++)
+			uv_run(&w->loop, UV_RUN_NOWAIT);
+	}
+	for (int turn = 0; turn < 10000 && ends < 2 * n; turn++) {
+		got = heard(fd);
+		ck_assert_ptr_nonnull(got);
+		for (; *got != '\0'; got++)
+			ends += *got == '\n';
+		uv_run(&w->loop, UV_RUN_NOWAIT);
+	}
+	ck_assert_uint_eq(ends, 2 * n);
+	close(fd);
+	end(w);
+}
+END_TEST
+
 START_TEST(no_reader)
 {
 	struct world *w = begin(&answer_policy, PATIENCE_MS);
@@ -370,6 +411,7 @@ main(void)
 	tcase_add_test(t, half_a_request);
 	tcase_add_test(t, once_and_nothing);
 	tcase_add_test(t, slow_reader);
+	tcase_add_test(t, late_reader);
 	tcase_add_test(t, no_reader);
 	tcase_add_test(t, crowd);
 	tcase_add_test(t, no_descriptors);
