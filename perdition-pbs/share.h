@@ -45,6 +45,9 @@ struct share_clock {
 struct share *share_create(struct relay *relay, const struct share_clock *);
 void share_destroy(struct share **);
 
+/* How long a login lets in: for so long the log has to tell of it. */
+int64_t share_timeout_ms(const struct share *);
+
 /*
  * All that the log holds has been read: from now on this host tells what the
  * others do not know.

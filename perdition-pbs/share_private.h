@@ -56,9 +56,6 @@ struct share {
 /* First in all that is called from outside: one time for all that it does. */
 void share_refresh(struct share *);
 
-/* How long a login lets in. */
-int64_t share_timeout_ms(const struct share *);
-
 /* Begins to look for all that the others do not know. */
 void share_look(struct share *);
 

@@ -105,7 +105,7 @@ ask_time(struct share_redis *s)
 {
 	char ms[SLICE_U64_MAX + 1];
 
-	snprintf(ms, sizeof(ms), "%" PRId64, 2 * s->timeout_ms);
+	snprintf(ms, sizeof(ms), "%" PRId64, 2 * share_timeout_ms(s->share));
 	share_redis_send(s, &s->writer, on_expire,
 	    WORDS(SLICE("PEXPIRE"), slice_str(s->key), slice_str(ms)));
 	share_redis_send(s, &s->writer, on_time, WORDS(SLICE("TIME")));
@@ -126,7 +126,7 @@ ask_for(struct share_redis *s, const struct share_id *id, share_reply *fn)
 void
 share_redis_check_kept(struct share_redis *s)
 {
-	int64_t oldest = share_redis_now(s) - s->timeout_ms;
+	int64_t oldest = share_redis_now(s) - share_timeout_ms(s->share);
 
 	if (s->has_kept && (int64_t)s->kept.ms > oldest + POLL_MS)
 		ask_for(s, &s->kept, on_kept);
@@ -139,7 +139,7 @@ static void
 on_poll(uv_timer_t *t)
 {
 	struct share_redis *s = t->data;
-	int64_t oldest = share_redis_now(s) - s->timeout_ms;
+	int64_t oldest = share_redis_now(s) - share_timeout_ms(s->share);
 	char text[SLICE_U64_MAX + 1];
 
 	ask_time(s);
@@ -153,7 +153,8 @@ on_poll(uv_timer_t *t)
 		s->has_kept = false;
 	if (share_is_up(s->share))
 		share_redis_check_kept(s);
-	if (uv_now(s->loop) - s->renewed >= (uint64_t)s->timeout_ms / 4) {
+	if (uv_now(s->loop) - s->renewed >=
+	    (uint64_t)share_timeout_ms(s->share) / 4) {
 		s->renewed = uv_now(s->loop);
 		share_renew(s->share);
 	}

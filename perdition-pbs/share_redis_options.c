@@ -70,7 +70,6 @@ share_redis_set_up(
 	snprintf(s->db, sizeof(s->db), "%u", c->redis_db);
 	s->maxlen_n = c->redis_maxlen;
 	snprintf(s->maxlen, sizeof(s->maxlen), "%u", c->redis_maxlen);
-	s->timeout_ms = (int64_t)c->timeout * 1000;
 	s->wait_ms = RETRY_MIN_MS;
 	if (c->redis_tls) {
 		s->tls = share_tls_create(&tc, err);

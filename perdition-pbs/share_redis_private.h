@@ -35,7 +35,6 @@ struct share_redis {
 	struct share_tls *tls;
 	char db[16], maxlen[16];
 	uint64_t maxlen_n;
-	int64_t timeout_ms;
 	char self[96]; /* this process, in the stream */
 
 	/* The round. */

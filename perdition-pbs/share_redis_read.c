@@ -35,7 +35,7 @@ on_first(void *arg, const redisReply *r)
 		return;
 	s->from_start = false;
 	age = share_redis_now(s) - (int64_t)first.ms;
-	if (age >= s->timeout_ms)
+	if (age >= share_timeout_ms(s->share))
 		return;
 	share_missed(s->share);
 	if (!s->said_trimmed)
@@ -194,7 +194,7 @@ static void
 begin(struct share_redis *s)
 {
 	if (!s->has_last || !s->last_there) {
-		int64_t from = share_redis_now(s) - s->timeout_ms;
+		int64_t from = share_redis_now(s) - share_timeout_ms(s->share);
 
 		if (s->has_last)
 			share_forgotten(s->share);

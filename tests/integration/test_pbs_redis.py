@@ -189,6 +189,24 @@ class Sharing(SharedTestCase):
         host.login(one)
         host.wait_has(one)
 
+    def test_reload_of_the_timeout(self):
+        """What is shared is kept for as long as it counts."""
+        self.start_redis()
+        conf = self.dir / "pbs.conf"
+        conf.write_text("timeout 100\n")
+        host = Host(self, "mx1", redis_server=self.redis.address)
+        host.argv += ["--config_file", str(conf)]
+        self.start(host)
+        host.wait_log("event=redis-up")
+        conf.write_text("timeout 3600\n")
+        host.send_signal(signal.SIGHUP)
+        host.wait_log("event=reload\n")
+        one = self.fresh()
+        host.login(one)
+        host.wait_has(one)
+        wait_for("its time", lambda: self.redis.call(
+            "TTL", "perdition-pbs:changes") > 3600)
+
 
 class Outage(SharedTestCase):
     def stop_redis(self):
