@@ -62,10 +62,10 @@ def children(pid):
     found = {}
     for name in os.listdir("/proc"):
         try:
-            with open("/proc/%s/stat" % name, encoding="ascii") as f:
+            with open("/proc/%s/stat" % name, errors="replace") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
             with open("/proc/%s/cmdline" % name, "rb") as f:
-                args = f.read().decode().split("\0")
+                args = f.read().decode(errors="replace").split("\0")
         except (OSError, IndexError):
             continue
         if int(fields[1]) == pid and "--role" in args:
