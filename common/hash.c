@@ -31,34 +31,50 @@ hash_key_make(struct hash_key *key)
 	return 0;
 }
 
-static uint64_t
+static inline uint64_t
 rotate(uint64_t x, unsigned int bits)
 {
 	return x << bits | x >> (64 - bits);
 }
 
-static inline void
-sip_round(uint64_t v[4])
+/* By name and by value: an array would be kept in memory between the steps. */
+struct sip {
+	uint64_t v0, v1, v2, v3;
+};
+
+static inline struct sip
+sip_round(struct sip s)
 {
-	v[0] += v[1];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[0] = rotate(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[2] = rotate(v[2], 32);
+	s.v0 += s.v1;
+	s.v1 = rotate(s.v1, 13) ^ s.v0;
+	s.v0 = rotate(s.v0, 32);
+	s.v2 += s.v3;
+	s.v3 = rotate(s.v3, 16) ^ s.v2;
+	s.v0 += s.v3;
+	s.v3 = rotate(s.v3, 21) ^ s.v0;
+	s.v2 += s.v1;
+	s.v1 = rotate(s.v1, 17) ^ s.v2;
+	s.v2 = rotate(s.v2, 32);
+	return s;
 }
 
-static inline void
-absorb(uint64_t v[4], uint64_t word, int rounds)
+/* rounds: 1 to 4. */
+static inline struct sip
+sip_rounds(struct sip s, int rounds)
 {
-	v[3] ^= word;
-	for (int i = 0; i < rounds; i++)
-		sip_round(v);
-	v[0] ^= word;
+	s = sip_round(s);
+	s = rounds > 1 ? sip_round(s) : s;
+	s = rounds > 2 ? sip_round(s) : s;
+	return rounds > 3 ? sip_round(s) : s;
+}
+
+static inline struct sip
+absorb(struct sip s, uint64_t word, int rounds)
+{
+	s.v3 ^= word;
+	s = sip_rounds(s, rounds);
+	s.v0 ^= word;
+	return s;
 }
 
 /* Eight bytes, least significant first. */
@@ -86,24 +102,23 @@ load_rest(struct slice s)
 }
 
 /* Inlined with its numbers of rounds: this is the inner loop of tables. */
-static inline uint64_t
-sip(const struct hash_key *key, struct slice s, int rounds, int last_rounds)
+static inline __attribute__((always_inline)) uint64_t
+sip(const struct hash_key *key, struct slice in, int rounds, int last_rounds)
 {
-	uint64_t v[4] = {
+	struct sip s = {
 		key->k0 ^ 0x736f6d6570736575,
 		key->k1 ^ 0x646f72616e646f6d,
 		key->k0 ^ 0x6c7967656e657261,
 		key->k1 ^ 0x7465646279746573,
 	};
-	size_t whole = s.n - s.n % 8;
+	size_t whole = in.n - in.n % 8;
 
 	for (size_t i = 0; i < whole; i += 8)
-		absorb(v, load(s.p + i), rounds);
-	absorb(v, (uint64_t)s.n << 56 | load_rest(s), rounds);
-	v[2] ^= 0xff;
-	for (int i = 0; i < last_rounds; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+		s = absorb(s, load(in.p + i), rounds);
+	s = absorb(s, (uint64_t)in.n << 56 | load_rest(in), rounds);
+	s.v2 ^= 0xff;
+	s = sip_rounds(s, last_rounds);
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
 uint64_t

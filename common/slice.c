@@ -163,12 +163,18 @@ size_t
 slice_put_u64(char out[SLICE_U64_MAX], uint64_t v)
 {
 	char digits[SLICE_U64_MAX];
-	size_t n = 0;
+	size_t at = sizeof(digits);
 
-	do
-		digits[n++] = (char)('0' + v % 10);
-	while ((v /= 10) != 0);
-	for (size_t i = 0; i < n; i++)
-		out[i] = digits[n - 1 - i];
-	return n;
+	/* Two at a time: each division waits for the one before it. */
+	for (; v >= 100; v /= 100) {
+		unsigned int two = (unsigned int)(v % 100);
+
+		digits[--at] = (char)('0' + two % 10);
+		digits[--at] = (char)('0' + two / 10);
+	}
+	digits[--at] = (char)('0' + v % 10);
+	if (v >= 10)
+		digits[--at] = (char)('0' + v / 10);
+	memcpy(out, digits + at, sizeof(digits) - at);
+	return sizeof(digits) - at;
 }

@@ -53,12 +53,12 @@ struct logmatch {
 struct look {
 	struct slice line;
 	int64_t now;
-	struct logtime_stamp stamp;
-	struct loghead head;
-	struct slice message;
 	struct logmatch_login *login;
 	char *why;       /* or NULL: nobody asks */
 	size_t farthest; /* that a shape came, for why */
+	/* Of a line that begins as one; until then of no value. */
+	struct logtime_stamp stamp;
+	struct loghead head;
 };
 
 /* --- saying why not ------------------------------------------------------ */
@@ -396,12 +396,15 @@ int
 logmatch_explain(struct logmatch *m, struct slice line, int64_t now,
     struct logmatch_login *login, char why[LOGMATCH_WHY_MAX])
 {
-	struct look l = {
-		.line = line, .now = now, .login = login, .why = why
-	};
 	const char *none = no_line(line);
+	struct look l; /* not cleared as a whole: that shows in profiles */
 	int ret;
 
+	l.line = line;
+	l.now = now;
+	l.login = login;
+	l.why = why;
+	l.farthest = 0;
 	if (none != NULL) {
 		say(&l, none);
 		return 0;
