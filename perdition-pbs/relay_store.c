@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relay_store - entries, expiry heap and users' lists; see the header.
+ * relay_store - entries and their users' lists; see the header.
  *
  * Entries are numbered from 1 without gaps: the last one takes the place of
  * one that goes.
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "perdition-pbs/chunks.h"
+#include "perdition-pbs/relay_due.h"
 #include "perdition-pbs/relay_index.h"
 #include "perdition-pbs/relay_names.h"
 
@@ -25,7 +26,7 @@ static_assert(RELAY_STORE_FETCH <= RELAY_WALK_MAX, "all in one walk");
 
 struct slot {
 	struct relay_entry e;
-	uint32_t heap;         /* where in the heap this entry stands */
+	uint32_t hash;         /* of the key, as far as the index uses it */
 	uint32_t next;         /* in its chain of the index */
 	uint32_t newer, older; /* of the same user: a ring */
 };
@@ -36,9 +37,8 @@ struct relay_store {
 	struct relay_names *names;
 	size_t n; /* entries */
 	size_t by_prefix[129];
-	bool loading;        /* the heap is in no order */
 	struct chunks slots; /* struct slot; 1 ... n are in use */
-	struct chunks heap;  /* uint32_t: n numbers of slots, by expiry */
+	struct relay_due due;
 };
 
 static struct slot *
@@ -47,6 +47,7 @@ slot_at(const struct relay_store *s, uint32_t id)
 	return chunks_at(&s->slots, id);
 }
 
+/* As many bits as RELAY_STORE_MAX chains can use. */
 static uint64_t
 hash_key_of(const struct relay_store *s, const struct relay_key *k)
 {
@@ -54,7 +55,7 @@ hash_key_of(const struct relay_store *s, const struct relay_key *k)
 
 	memcpy(b, &k->ip, sizeof(k->ip));
 	b[sizeof(k->ip)] = (char)k->prefix;
-	return hash_quick(&s->hash, slice_make(b, sizeof(b)));
+	return (uint32_t)hash_quick(&s->hash, slice_make(b, sizeof(b)));
 }
 
 static uint32_t *
@@ -66,7 +67,13 @@ next_of(void *owner, uint32_t id)
 static uint64_t
 hash_of(void *owner, uint32_t id)
 {
-	return hash_key_of(owner, &slot_at(owner, id)->e.key);
+	return slot_at(owner, id)->hash;
+}
+
+static int64_t
+expires_of(void *owner, uint32_t id)
+{
+	return slot_at(owner, id)->e.expires;
 }
 
 /* It may lie across two lines of the cache. */
@@ -86,9 +93,12 @@ relay_store_create(void)
 
 	if (s == NULL)
 		return NULL;
+	s->due = (struct relay_due){ .when = expires_of, .owner = s };
 	s->names = relay_names_create();
-	if (s->names == NULL || hash_key_make(&s->hash) == -1) {
-		relay_store_destroy(&s);
+	if (s->names == NULL || hash_key_make(&s->hash) == -1 ||
+	    relay_due_init(&s->due) == -1) {
+		relay_names_destroy(&s->names);
+		free(s);
 		return NULL;
 	}
 	s->index.next = next_of;
@@ -97,7 +107,6 @@ relay_store_create(void)
 	s->index.owner = s;
 	relay_index_init(&s->index);
 	s->slots.item = sizeof(struct slot);
-	s->heap.item = sizeof(uint32_t);
 	return s;
 }
 
@@ -108,8 +117,8 @@ relay_store_clear(struct relay_store *s)
 	memset(s->by_prefix, 0, sizeof(s->by_prefix));
 	relay_index_clear(&s->index);
 	relay_names_clear(s->names);
+	relay_due_clear(&s->due);
 	chunks_clear(&s->slots);
-	chunks_clear(&s->heap);
 }
 
 void
@@ -119,78 +128,22 @@ relay_store_destroy(struct relay_store **sp)
 
 	if (s == NULL)
 		return;
-	if (s->names != NULL)
-		relay_store_clear(s);
+	relay_store_clear(s);
+	relay_due_free(&s->due);
 	relay_names_destroy(&s->names);
 	free(s);
 	*sp = NULL;
 }
 
-/* --- the heap: the entry that expires first is at 0 ---------------------- */
-
-static uint32_t *
-heap_at(const struct relay_store *s, size_t h)
-{
-	return chunks_at(&s->heap, h);
-}
-
-static int64_t
-heap_expires(const struct relay_store *s, size_t h)
-{
-	return slot_at(s, *heap_at(s, h))->e.expires;
-}
-
 static void
-heap_set(struct relay_store *s, size_t h, uint32_t id)
-{
-	*heap_at(s, h) = id;
-	slot_at(s, id)->heap = (uint32_t)h;
-}
-
-/* id has to stand at h or above. */
-static void
-heap_up(struct relay_store *s, size_t h, uint32_t id)
+set_due(struct relay_store *s, uint32_t id)
 {
 	int64_t expires = slot_at(s, id)->e.expires;
 
-	while (!s->loading && h > 0 && expires < heap_expires(s, (h - 1) / 2)) {
-		heap_set(s, h, *heap_at(s, (h - 1) / 2));
-		h = (h - 1) / 2;
-	}
-	heap_set(s, h, id);
-}
-
-/* id has to stand at h or below. */
-static void
-heap_down(struct relay_store *s, size_t h, uint32_t id)
-{
-	int64_t expires = slot_at(s, id)->e.expires;
-
-	while (!s->loading) {
-		size_t c = 2 * h + 1;
-
-		if (c + 1 < s->n && heap_expires(s, c + 1) < heap_expires(s, c))
-			c++;
-		if (c >= s->n || heap_expires(s, c) >= expires)
-			break;
-		heap_set(s, h, *heap_at(s, c));
-		h = c;
-	}
-	heap_set(s, h, id);
-}
-
-/* Takes out what stands at h; n has been lowered already. */
-static void
-heap_remove(struct relay_store *s, size_t h)
-{
-	uint32_t last = *heap_at(s, s->n);
-
-	if (h == s->n)
-		return;
-	if (h > 0 && slot_at(s, last)->e.expires < heap_expires(s, (h - 1) / 2))
-		heap_up(s, h, last);
+	if (expires == RELAY_FOREVER)
+		relay_due_add_never(&s->due, id);
 	else
-		heap_down(s, h, last);
+		relay_due_add(&s->due, id, expires);
 }
 
 /* --- users: a ring of entries each, the newest first --------------------- */
@@ -313,9 +266,10 @@ prolong(struct relay_store *s, uint32_t id, const struct relay_entry *e,
 		user_leave(s, id);
 	if (user_change(s, id, user) == -1)
 		return -1;
+	relay_due_remove(&s->due, id, slot->e.expires);
 	slot->e.expires = e->expires;
 	slot->e.mark = e->mark;
-	heap_down(s, slot->heap, id);
+	set_due(s, id);
 	return dead ? RELAY_NEW : RELAY_LONGER;
 }
 
@@ -331,20 +285,21 @@ add(struct relay_store *s, const struct relay_entry *e, struct slice user,
 		return -1;
 	}
 	if (chunks_reserve(&s->slots, s->n + 2) == -1 ||
-	    chunks_reserve(&s->heap, s->n + 1) == -1)
+	    relay_due_reserve(&s->due, s->n + 2) == -1)
 		return -1;
 	slot = slot_at(s, id);
 	memset(slot, 0, sizeof(*slot));
 	slot->e.key = e->key;
 	slot->e.expires = e->expires;
 	slot->e.mark = e->mark;
+	slot->hash = (uint32_t)hash;
 	if (user_change(s, id, user) == -1)
 		return -1;
 	if (relay_index_add(&s->index, id, hash) == -1) {
 		user_leave(s, id);
 		return -1;
 	}
-	heap_up(s, s->n, id);
+	set_due(s, id);
 	s->n++;
 	s->by_prefix[e->key.prefix]++;
 	return RELAY_NEW;
@@ -407,8 +362,8 @@ fill_gap(struct relay_store *s, uint32_t gap)
 	if (gap == last)
 		return;
 	*slot = *slot_at(s, last);
-	relay_index_rename(&s->index, last, gap, hash_key_of(s, &slot->e.key));
-	*heap_at(s, slot->heap) = gap;
+	relay_index_rename(&s->index, last, gap, slot->hash);
+	relay_due_rename(&s->due, last, gap, slot->e.expires);
 	user_rename(s, last, gap);
 }
 
@@ -422,12 +377,12 @@ relay_store_remove(struct relay_store *s, const struct relay_key *k)
 		return false;
 	user_leave(s, id);
 	relay_index_remove(&s->index, id, hash);
+	relay_due_remove(&s->due, id, slot_at(s, id)->e.expires);
 	s->n--;
 	s->by_prefix[k->prefix]--;
-	heap_remove(s, slot_at(s, id)->heap);
 	fill_gap(s, id);
 	chunks_trim(&s->slots, s->n + 1);
-	chunks_trim(&s->heap, s->n);
+	relay_due_trim(&s->due, s->n + 1);
 	return true;
 }
 
@@ -463,9 +418,13 @@ relay_store_cover(const struct relay_store *s, const struct in6_addr *ip,
 }
 
 const struct relay_entry *
-relay_store_next(const struct relay_store *s)
+relay_store_next(struct relay_store *s)
 {
-	return s->n == 0 ? NULL : &slot_at(s, *heap_at(s, 0))->e;
+	uint32_t id = s->n == 0 ? 0 : relay_due_first(&s->due);
+
+	if (s->n == 0)
+		return NULL;
+	return &slot_at(s, id == 0 ? 1 : id)->e; /* 0: all are for ever */
 }
 
 struct slice
@@ -505,6 +464,7 @@ relay_store_shift(struct relay_store *s, int64_t delta)
 		if (*expires != RELAY_FOREVER)
 			*expires += delta;
 	}
+	relay_due_shift(&s->due, delta);
 }
 
 void
@@ -513,7 +473,6 @@ relay_store_load(struct relay_store *s, size_t n)
 	n = n < RELAY_STORE_MAX ? n : RELAY_STORE_MAX;
 	relay_index_reserve(&s->index, n);
 	relay_names_expect(s->names, n);
-	s->loading = true;
 }
 
 /* --- what is going to be touched ----------------------------------------- */
@@ -549,26 +508,14 @@ fetch_entries(const struct relay_store *s, const struct relay_key *keys,
 	}
 }
 
-/* The user of an entry, and where those below it in the heap are. */
 static void
 fetch_known(const struct relay_store *s, uint32_t id)
 {
 	const struct slot *slot = slot_at(s, id);
-	size_t below = 2 * (size_t)slot->heap + 1;
 
 	if (slot->e.user != 0)
 		__builtin_prefetch(relay_names_get(s->names, slot->e.user), 1);
-	if (below < s->n)
-		__builtin_prefetch(heap_at(s, below));
-}
-
-static void
-fetch_below(const struct relay_store *s, uint32_t id)
-{
-	size_t below = 2 * (size_t)slot_at(s, id)->heap + 1;
-
-	for (size_t h = below; h < below + 2 && h < s->n; h++)
-		fetch(s->index.owner, *heap_at(s, h));
+	relay_due_fetch(&s->due, id);
 }
 
 /* A user's list begins with an entry that gets a new neighbour. */
@@ -621,17 +568,14 @@ relay_store_fetch(const struct relay_store *s, const struct relay_key *keys,
 	fetch_new(s, names, fresh);
 	for (size_t i = 0; i < n; i++)
 		if (ids[i] != 0)
-			fetch_below(s, ids[i]);
+			relay_due_fetch_beside(&s->due, ids[i]);
 }
 
 void
 relay_store_loaded(struct relay_store *s)
 {
-	s->loading = false;
 	relay_index_fit(&s->index);
 	relay_names_expect(s->names, 0);
-	for (size_t h = s->n / 2; h-- > 0;)
-		heap_down(s, h, *heap_at(s, h));
 }
 
 size_t
@@ -643,7 +587,7 @@ relay_store_count(const struct relay_store *s)
 size_t
 relay_store_bytes(const struct relay_store *s)
 {
-	return sizeof(*s) + chunks_bytes(&s->slots) + chunks_bytes(&s->heap) +
+	return sizeof(*s) + chunks_bytes(&s->slots) + relay_due_bytes(&s->due) +
 	       chunks_bytes(&s->index.heads) + relay_names_bytes(s->names);
 }
 

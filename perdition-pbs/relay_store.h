@@ -3,10 +3,11 @@
  * relay_store - who may relay, and until when, in memory.
  *
  * A dense array of entries, found by a hash with a secret key (clients choose
- * their addresses); a heap by expiry, so that only what expires is ever
- * visited; and the user who opened each, whose name is kept once.  An entry
- * takes 56 bytes, 39 beyond its key, and a name 18 and its own length: no
- * operation moves more than a few of them or needs a second copy of anything.
+ * their addresses); a list for each second in which some expire, so that only
+ * what expires is ever visited; and the user who opened each, whose name is
+ * kept once.  An entry takes 60 bytes, 43 beyond its key, and a name 18 and its
+ * own length: no operation moves more than a few of them or needs a second copy
+ * of anything.
  * Knows neither policy nor disk; the clock is an argument.
  */
 #ifndef PERDITION_PBS_RELAY_STORE_H
@@ -48,7 +49,7 @@ enum relay_touch {
  * Adds or prolongs e.  user: whose doing that is (any bytes, cut at 512), or
  * empty: not known; then a living entry keeps the name that it has.  Returns
  * enum relay_touch, or -1 with errno ENOMEM (or ENOSPC: RELAY_STORE_MAX
- * entries).  O(log n).
+ * entries).
  */
 int relay_store_touch(struct relay_store *, const struct relay_entry *e,
     struct slice user, int64_t now);
@@ -79,7 +80,7 @@ void relay_store_mark(
 /* Sets all marks to 0.  O(n): some ms for a million. */
 void relay_store_unmark(struct relay_store *);
 
-/* Whether key was there.  O(log n). */
+/* Whether key was there. */
 bool relay_store_remove(struct relay_store *, const struct relay_key *);
 
 /* The entry, or NULL; valid until the store changes. */
@@ -94,8 +95,9 @@ const struct relay_entry *relay_store_find(
 const struct relay_entry *relay_store_cover(const struct relay_store *,
     const struct in6_addr *ip, int most, int64_t now);
 
-/* The entry that expires next, or NULL. */
-const struct relay_entry *relay_store_next(const struct relay_store *);
+/* The entry that expires next, or NULL.  Not const: how far it had to look is
+ * remembered. */
+const struct relay_entry *relay_store_next(struct relay_store *);
 
 /*
  * Who opened e, or last made it live longer: the name as the client sent it,
@@ -117,10 +119,8 @@ const struct relay_entry *relay_store_oldest(
  * O(n). */
 void relay_store_shift(struct relay_store *, int64_t delta);
 
-/*
- * Between these two about n entries come at once, which is quicker: the heap
- * is made at the end.  Until then there is no relay_store_next().
- */
+/* Between these two about n entries come at once, which is quicker if that is
+ * known. */
 void relay_store_load(struct relay_store *, size_t n);
 void relay_store_loaded(struct relay_store *);
 
