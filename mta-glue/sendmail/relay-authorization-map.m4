@@ -13,13 +13,15 @@ dnl   include(`/usr/share/perdition/mta-glue/sendmail/relay-authorization-map.m4
 dnl
 dnl Local_Relay_Auth is the place that Sendmail has for one's own tests of who
 dnl is authenticated.  An -o makes a missing database an empty one.  It is
-dnl looked into twice, as relay-authorization.m4 explains.
+dnl looked into four times, as relay-authorization.m4 explains.
 ifdef(`confRELAY_AUTHORIZATION_DB', `',
 `define(`confRELAY_AUTHORIZATION_DB', `/etc/mail/popauth')')dnl
 LOCAL_CONFIG
-Kpbs_once hash -o confRELAY_AUTHORIZATION_DB
-Kpbs_again hash -o confRELAY_AUTHORIZATION_DB
-Kpbs sequence pbs_once pbs_again
+Kpbs_first hash -o confRELAY_AUTHORIZATION_DB
+Kpbs_second hash -o confRELAY_AUTHORIZATION_DB
+Kpbs_third hash -o confRELAY_AUTHORIZATION_DB
+Kpbs_fourth hash -o confRELAY_AUTHORIZATION_DB
+Kpbs sequence pbs_first pbs_second pbs_third pbs_fourth
 Kpbs_number arith
 
 LOCAL_RULESETS
