@@ -351,7 +351,7 @@ on_tick(uv_timer_t *t)
 
 	check_clock(d);
 	relay_expire(&d->relay, wall(), EXPIRE_BATCH);
-	next = relay_store_next(d->relay.store);
+	next = relay_store_due(d->relay.store, wall() + TICK_MS / 1000);
 	if (next != NULL) {
 		clock_gettime(CLOCK_REALTIME, &ts);
 		ms = (next->expires - ts.tv_sec) * 1000 - ts.tv_nsec / 1000000 +

@@ -299,6 +299,7 @@ match_syslog(struct logmatch *m, struct look *l, struct slice rest)
 	bool any = false;
 
 	if (!logbegin_head(&m->last, rest, &l->head)) {
+		l->head.pid = slice_make(NULL, 0); /* nor half of one */
 		say(l, "no host and ident as syslog writes them follow the "
 		       "time");
 		return NEXT;
@@ -405,6 +406,7 @@ logmatch_explain(struct logmatch *m, struct slice line, int64_t now,
 	l.login = login;
 	l.why = why;
 	l.farthest = 0;
+	l.head.pid = slice_make(NULL, 0); /* a line without a head has none */
 	if (none != NULL) {
 		say(&l, none);
 		return 0;

@@ -395,7 +395,7 @@ relay_expire(struct relay *r, int64_t now, size_t max)
 	size_t n = 0;
 
 	while ((max == 0 || n < max) &&
-	       (e = relay_store_next(r->store)) != NULL && e->expires <= now) {
+	       (e = relay_store_due(r->store, now)) != NULL) {
 		struct relay_key gone = e->key;
 
 		report(r, e, RELAY_LOST_TIME);

@@ -6,7 +6,6 @@
 
 #include "perdition-pbs/relay_due.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,12 +174,19 @@ skip_empty(const struct relay_due *d, size_t list)
 
 /* One that is due exactly then, or 0: what is in the list comes later. */
 static uint32_t
-due_at(const struct relay_due *d, int64_t when)
+due_at(struct relay_due *d, int64_t when)
 {
-	uint32_t id = d->first[list_of(d, when)];
+	uint32_t first = d->first[list_of(d, when)], id = first;
 
 	while (id != 0 && d->when(d->owner, id) != when)
 		id = link_of(d, id)->next;
+	if (id == first)
+		return id;
+	/* In front, where the next call finds it at once. */
+	if (id != 0) {
+		relay_due_remove(d, id, when);
+		relay_due_add(d, id, when);
+	}
 	return id;
 }
 
@@ -206,27 +212,43 @@ first_of_all(const struct relay_due *d)
 }
 
 uint32_t
-relay_due_first(struct relay_due *d)
+relay_due_until(struct relay_due *d, int64_t until)
 {
-	uint32_t id = 0;
 	size_t seen = 0;
+	uint32_t id;
 
-	if (d->n == 0)
-		return 0;
-	while (id == 0 && seen < LISTS) {
+	while (d->n > 0 && d->from <= until) {
 		size_t skip = skip_empty(d, list_of(d, d->from));
 
+		if (skip > (uint64_t)until - (uint64_t)d->from) {
+			d->from = until + 1;
+			return 0;
+		}
 		d->from += (int64_t)skip;
 		id = due_at(d, d->from);
-		if (id == 0)
-			d->from++;
+		if (id != 0)
+			return id;
+		d->from++;
 		seen += skip + 1;
+		if (seen >= LISTS) {
+			id = first_of_all(d);
+			d->from = d->when(d->owner, id);
+			return d->from <= until ? id : 0;
+		}
 	}
-	if (id != 0)
-		return id;
-	id = first_of_all(d);
-	d->from = d->when(d->owner, id);
-	return id;
+	return 0;
+}
+
+uint32_t
+relay_due_first(struct relay_due *d)
+{
+	return relay_due_until(d, INT64_MAX);
+}
+
+bool
+relay_due_is_never(const struct relay_due *d, uint32_t id)
+{
+	return link_of(d, id)->before == IN_NO_LIST;
 }
 
 void

@@ -3,15 +3,16 @@
  * relay_due - which of millions is due first: a timing wheel (Varghese and
  * Lauck, 1987).
  *
- * A list for each second of the next day and a half, around which later times
- * go on; so what is due later than before is moved, which is what every login
- * of a known address does, by a few writes, however many there are.  What is
- * kept has a number (its id, 1 and up, without gaps); the owner knows each
- * one's time.
+ * A list for each second (or whatever the owner counts in) of the next day and
+ * a half, around which later times go on; so what is due later than before is
+ * moved, which is what every login of a known address does, by a few writes,
+ * however many there are.  What is kept has a number (its id, 1 and up, without
+ * gaps); the owner knows each one's time.
  */
 #ifndef PERDITION_PBS_RELAY_DUE_H
 #define PERDITION_PBS_RELAY_DUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +38,7 @@ void relay_due_free(struct relay_due *);
 int relay_due_reserve(struct relay_due *, size_t n);
 void relay_due_trim(struct relay_due *, size_t n);
 
-/* There is room for id.  when: seconds of any clock. */
+/* There is room for id.  when: of any clock. */
 void relay_due_add(struct relay_due *, uint32_t id, int64_t when);
 void relay_due_add_never(struct relay_due *, uint32_t id);
 
@@ -48,11 +49,17 @@ void relay_due_remove(struct relay_due *, uint32_t id, int64_t when);
 void relay_due_rename(
     struct relay_due *, uint32_t id, uint32_t to, int64_t when);
 
-/* The owner adds delta to all times. */
+/* The owner adds delta to the times of all that are due ever. */
 void relay_due_shift(struct relay_due *, int64_t delta);
 
-/* One of those that are due first, or 0: none ever is. */
+/* One of those that are due first, if that is at `until' or before; or 0. Looks
+ * at each second between the last answer and this one. */
+uint32_t relay_due_until(struct relay_due *, int64_t until);
+
+/* The same whenever it is; 0: none ever is.  Looks at all there are, once,
+ * where nothing is due for a whole turn of the wheel. */
 uint32_t relay_due_first(struct relay_due *);
+bool relay_due_is_never(const struct relay_due *, uint32_t id);
 
 /* Has what moving id needs fetched from memory: id's own part; then, when that
  * has come, those of its neighbours. */

@@ -418,6 +418,14 @@ relay_store_cover(const struct relay_store *s, const struct in6_addr *ip,
 }
 
 const struct relay_entry *
+relay_store_due(struct relay_store *s, int64_t until)
+{
+	uint32_t id = relay_due_until(&s->due, until);
+
+	return id == 0 ? NULL : &slot_at(s, id)->e;
+}
+
+const struct relay_entry *
 relay_store_next(struct relay_store *s)
 {
 	uint32_t id = s->n == 0 ? 0 : relay_due_first(&s->due);
@@ -459,10 +467,9 @@ void
 relay_store_shift(struct relay_store *s, int64_t delta)
 {
 	for (size_t i = 1; i <= s->n; i++) {
-		int64_t *expires = &slot_at(s, (uint32_t)i)->e.expires;
-
-		if (*expires != RELAY_FOREVER)
-			*expires += delta;
+		/* Not by the time: one may be shifted to RELAY_FOREVER. */
+		if (!relay_due_is_never(&s->due, (uint32_t)i))
+			slot_at(s, (uint32_t)i)->e.expires += delta;
 	}
 	relay_due_shift(&s->due, delta);
 }

@@ -95,8 +95,14 @@ const struct relay_entry *relay_store_find(
 const struct relay_entry *relay_store_cover(const struct relay_store *,
     const struct in6_addr *ip, int most, int64_t now);
 
-/* The entry that expires next, or NULL.  Not const: how far it had to look is
- * remembered. */
+/*
+ * An entry that expires at `until' or before, the first of those; or NULL.  Not
+ * const, as the next: how far it had to look is remembered.
+ */
+const struct relay_entry *relay_store_due(struct relay_store *, int64_t until);
+
+/* The entry that expires first, whenever that is, or NULL.  O(n) where none
+ * does for a day and a half, but only once. */
 const struct relay_entry *relay_store_next(struct relay_store *);
 
 /*

@@ -41,14 +41,19 @@ share_remember(struct relay_store *shuts, const struct relay_key *k, int64_t at,
 {
 	struct relay_entry e = { .key = *k, .expires = at };
 	const struct relay_entry *first;
+	struct relay_key gone;
 
+	while ((first = relay_store_due(shuts, old - 1)) != NULL) {
+		gone = first->key;
+		relay_store_remove(shuts, &gone);
+	}
+	if (at < old || (relay_store_count(shuts) >= SHARE_SHUTS_MAX &&
+			    at <= relay_store_next(shuts)->expires))
+		return;
 	if (relay_store_touch(shuts, &e, SLICE(""), INT64_MIN) == -1)
 		return; /* no memory: as if it were the oldest of too many */
-	while ((first = relay_store_next(shuts)) != NULL &&
-	       (first->expires < old ||
-		   relay_store_count(shuts) > SHARE_SHUTS_MAX)) {
-		struct relay_key gone = first->key;
-
+	if (relay_store_count(shuts) > SHARE_SHUTS_MAX) {
+		gone = relay_store_next(shuts)->key;
 		relay_store_remove(shuts, &gone);
 	}
 }

@@ -25,6 +25,7 @@ struct model {
 static struct model model;
 static struct relay_due due;
 static uint64_t seed;
+static size_t asked; /* times that when_of() was */
 
 static uint64_t
 chance(uint64_t below)
@@ -40,13 +41,14 @@ when_of(void *owner, uint32_t id)
 {
 	const struct model *m = owner;
 
+	asked++;
 	return m->when[id];
 }
 
 static void
 setup(void)
 {
-	model.n = 0;
+	model.n = asked = 0;
 	seed = 88172645463325252u;
 	due = (struct relay_due){ .when = when_of, .owner = &model };
 	ck_assert_int_eq(relay_due_init(&due), 0);
@@ -180,6 +182,46 @@ some_time(void)
 	       (int64_t)chance(spans[chance(sizeof(spans) / sizeof(*spans))]);
 }
 
+/* Looking no further than the clock has come costs nothing, whatever comes
+ * much later. */
+START_TEST(short_lives_before_long_ones)
+{
+	for (int i = 1; i < MANY; i++)
+		add(TURN + i * 1000);
+	for (int64_t now = 0; now < 2000; now++) {
+		ck_assert_uint_eq(relay_due_until(&due, now), 0);
+		add(now + 1);
+		ck_assert_uint_eq(relay_due_until(&due, now), 0);
+		ck_assert_uint_eq(relay_due_until(&due, now + 1), MANY);
+		take_out(MANY);
+	}
+	ck_assert_uint_lt(asked, 5 * 2000);
+	check_first();
+	ck_assert_uint_eq(relay_due_until(&due, TURN + 999), 0);
+	ck_assert_uint_eq(relay_due_until(&due, INT64_MAX), 1);
+}
+END_TEST
+
+/* A second whose list is full of those of another turn. */
+START_TEST(among_others)
+{
+	add(1000);
+	for (int i = 1; i < MANY; i++)
+		add(1000 + TURN);
+	ck_assert_uint_eq(relay_due_until(&due, 999), 0);
+	ck_assert_uint_eq(relay_due_until(&due, 1000), 1);
+	asked = 0;
+	for (int i = 0; i < 100; i++)
+		ck_assert_uint_eq(relay_due_until(&due, 2000), 1);
+	ck_assert_uint_le(asked, 100);
+	/* The clock has leapt. */
+	take_out(1);
+	ck_assert_uint_eq(relay_due_until(&due, 999 + TURN), 0);
+	ck_assert_uint_ne(relay_due_until(&due, 50 * TURN), 0);
+	check_first();
+}
+END_TEST
+
 START_TEST(agrees)
 {
 	for (int i = 0; i < 100000; i++) {
@@ -219,6 +261,8 @@ main(void)
 	tcase_add_test(t, nothing);
 	tcase_add_test(t, around_the_wheel);
 	tcase_add_test(t, many_in_one_second);
+	tcase_add_test(t, short_lives_before_long_ones);
+	tcase_add_test(t, among_others);
 	tcase_add_test(t, agrees);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -927,6 +927,44 @@ START_TEST(shape)
 }
 END_TEST
 
+#define OWN                                                                    \
+	"Auth: 203.0.113.77:999->198.51.100.1:143 client-secure=plaintext "    \
+	"authorisation_id=NONE authentication_id=\"bob\" server=\"a:143\" "    \
+	"protocol=IMAP4 server-secure=plaintext status=\"ok\""
+
+/* Of perdition's own lines the head is looked at, too: one that has none does
+ * not get that of the line before it. */
+START_TEST(own_without_head)
+{
+	static const char *const texts[] = { "pattern own\n"
+					     "ident perdition\n"
+					     "login {syslog}{perdition}\n"
+					     "login {stamp} {perdition}\n",
+		"pattern own\nlogin {stamp} {perdition}\n" };
+	static const char good[] = HEAD "perdition[12]: " OWN;
+	static const char *const bad[] = { "2026-11-22T16:04:00Z " OWN,
+		"2026-11-22T16:04:00Z mx perdition[12] " OWN,
+		"2026-11-22T16:04:00Z mx perdition[12]" OWN };
+	static struct logmatch_login login;
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct logmatch *m = of_file(texts[i], strlen(texts[i]), &err);
+
+		ck_assert_msg(m != NULL, "%s", err.msg);
+		for (size_t k = 0; k < 3; k++) {
+			ck_assert_int_eq(
+			    logmatch_line(m, SLICE(good), NOW, &login),
+			    i == 0 ? 1 : 0);
+			ck_assert_int_eq(
+			    logmatch_line(m, slice_str(bad[k]), NOW, &login),
+			    0);
+		}
+		logmatch_destroy(&m);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -948,6 +986,7 @@ main(void)
 	tcase_add_loop_test(
 	    t, file, 0, (int)(sizeof(files) / sizeof(files[0])));
 	tcase_add_test(t, file_unreadable);
+	tcase_add_test(t, own_without_head);
 	tcase_add_loop_test(
 	    t, shape, 0, (int)(sizeof(shapes) / sizeof(shapes[0])));
 	return check_run("patterns", t);

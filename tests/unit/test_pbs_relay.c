@@ -272,6 +272,45 @@ START_TEST(store_agrees)
 }
 END_TEST
 
+/* Nothing is lost where the clock leads over the time that means for ever. */
+START_TEST(shifted_to_forever)
+{
+	struct relay_store *s = relay_store_create();
+	struct relay_entry a = numbered(1, RELAY_FOREVER - 3600);
+	struct relay_entry b = numbered(2, 0), always = numbered(3, 0);
+	const int64_t turn = 1 << 17;
+
+	always.expires = RELAY_FOREVER;
+	relay_store_touch(s, &always, SLICE(""), 0);
+	ck_assert_ptr_null(relay_store_due(s, INT64_MAX));
+	ck_assert_int_eq(relay_store_next(s)->expires, RELAY_FOREVER);
+	relay_store_touch(s, &a, SLICE(""), 0);
+	relay_store_shift(s, 3600);
+	relay_store_shift(s, -86400);
+	ck_assert_int_eq(
+	    relay_store_find(s, &a.key)->expires, RELAY_FOREVER - 86400);
+	ck_assert_int_eq(
+	    relay_store_find(s, &always.key)->expires, RELAY_FOREVER);
+	/* In the list where a would be without the shifts, too. */
+	for (int64_t shift = -90000; shift <= 0; shift += 1800) {
+		b = numbered((uint32_t)(100000 + shift),
+		    (RELAY_FOREVER + shift) % turn + 100 * turn);
+		relay_store_touch(s, &b, SLICE(""), 0);
+	}
+	relay_store_remove(s, &a.key);
+	for (int64_t last = 0; relay_store_count(s) > 1;) {
+		struct relay_key k = relay_store_next(s)->key;
+
+		ck_assert_int_ge(relay_store_next(s)->expires, last);
+		last = relay_store_next(s)->expires;
+		ck_assert_int_lt(last, RELAY_FOREVER);
+		relay_store_remove(s, &k);
+	}
+	ck_assert_int_eq(relay_store_next(s)->expires, RELAY_FOREVER);
+	relay_store_destroy(&s);
+}
+END_TEST
+
 /* What an array says of who has what, and since when. */
 enum { KEYS = 300, USERS = 12 };
 
@@ -1093,6 +1132,7 @@ main(void)
 	tcase_add_loop_test(t, ruling, 0, COUNT(rules));
 	tcase_add_test(t, store_touches);
 	tcase_add_test(t, store_agrees);
+	tcase_add_test(t, shifted_to_forever);
 	tcase_add_test(t, store_users);
 	tcase_add_test(t, store_memory);
 	tcase_add_test(t, fetching);

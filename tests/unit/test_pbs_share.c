@@ -17,6 +17,7 @@
 #include "perdition-pbs/relay_remote.h"
 #include "perdition-pbs/share.h"
 #include "perdition-pbs/share_place.h"
+#include "perdition-pbs/share_private.h"
 #include "perdition-pbs/share_wire.h"
 
 #include "common/banned.h"
@@ -447,6 +448,56 @@ START_TEST(tells)
 	ck_assert_uint_eq(w.log_n, w.hosts[0].read_to);
 	ck_assert_uint_eq(w.log_n, 3);
 	end();
+}
+END_TEST
+
+static struct relay_key
+removed(uint32_t i)
+{
+	struct addr a = { .port = 0 };
+	struct relay_key k;
+	uint32_t net = htonl(UINT32_C(0x0a000000) + i);
+
+	a.ip.s6_addr[10] = a.ip.s6_addr[11] = 0xff;
+	memcpy(a.ip.s6_addr + 12, &net, sizeof(net));
+	relay_key_make(&k, &a, 32, 128);
+	return k;
+}
+
+/* Of removals the latest are remembered, and none that is too old. */
+START_TEST(remembering)
+{
+	struct relay_store *s = relay_store_create();
+	const int64_t old = 1000000;
+	struct relay_key k;
+
+	k = removed(1);
+	share_remember(s, &k, old - 1, old);
+	ck_assert_uint_eq(relay_store_count(s), 0);
+	share_remember(s, &k, old, old);
+	ck_assert_uint_eq(relay_store_count(s), 1);
+	k = removed(2);
+	share_remember(s, &k, old - 1, old + 1);
+	ck_assert_uint_eq(relay_store_count(s), 0);
+	for (uint32_t i = 0; i < SHARE_SHUTS_MAX; i++) {
+		k = removed(i);
+		share_remember(s, &k, old + 1000 + (i * 7919) % 65537, old);
+	}
+	ck_assert_uint_eq(relay_store_count(s), SHARE_SHUTS_MAX);
+	k = removed(SHARE_SHUTS_MAX);
+	share_remember(s, &k, old + 10, old);
+	ck_assert_ptr_null(relay_store_find(s, &k));
+	k = removed(5); /* again, and later: no other goes for it */
+	share_remember(s, &k, old + 100000, old);
+	ck_assert_uint_eq(relay_store_count(s), SHARE_SHUTS_MAX);
+	ck_assert_int_eq(relay_store_find(s, &k)->expires, old + 100000);
+	k = removed(SHARE_SHUTS_MAX);
+	share_remember(s, &k, old + 100001, old);
+	ck_assert_ptr_nonnull(relay_store_find(s, &k));
+	k = removed(0); /* the oldest */
+	ck_assert_ptr_null(relay_store_find(s, &k));
+	ck_assert_uint_eq(relay_store_count(s), SHARE_SHUTS_MAX);
+	relay_store_destroy(&s);
 }
 END_TEST
 
@@ -937,6 +988,7 @@ main(void)
 	tcase_add_loop_test(t, place_cases, 0, COUNT(places));
 	tcase_add_test(t, ids);
 	tcase_add_test(t, tells);
+	tcase_add_test(t, remembering);
 	tcase_add_test(t, shuts);
 	tcase_add_test(t, away);
 	tcase_add_loop_test(t, away_later_counts, 0, 2);
