@@ -54,7 +54,7 @@ relay_due_clear(struct relay_due *d)
 			    d->first + i * BITS, 0, BITS * sizeof(*d->first));
 	memset(d->used, 0, LISTS / BITS * sizeof(*d->used));
 	chunks_clear(&d->links);
-	d->n = 0;
+	d->n = d->below = 0;
 }
 
 void
@@ -101,8 +101,12 @@ relay_due_add(struct relay_due *d, uint32_t id, int64_t when)
 	if (l->next != 0)
 		link_of(d, l->next)->before = id;
 	set_first(d, list, id);
-	if (d->n++ == 0 || when < d->from)
+	if (d->n++ == 0)
+		d->from = d->resume = when;
+	if (when < d->from)
 		d->from = when;
+	if (when < d->resume)
+		d->below++;
 }
 
 void
@@ -132,6 +136,8 @@ relay_due_remove(struct relay_due *d, uint32_t id, int64_t when)
 	if (l->next != 0)
 		link_of(d, l->next)->before = l->before;
 	d->n--;
+	if (when < d->resume)
+		d->below--;
 }
 
 void
@@ -152,6 +158,7 @@ relay_due_shift(struct relay_due *d, int64_t delta)
 {
 	d->shift += delta;
 	d->from += delta;
+	d->resume += delta;
 }
 
 /* --- the first ----------------------------------------------------------- */
@@ -172,22 +179,27 @@ skip_empty(const struct relay_due *d, size_t list)
 	return skip + (size_t)__builtin_ctzll(bits);
 }
 
-/* One that is due exactly then, or 0: what is in the list comes later. */
+/*
+ * One that is due exactly then, or 0: what is in the list comes later.  All of
+ * them come to its front, where those that are looked for one after the other
+ * are found at once.
+ */
 static uint32_t
 due_at(struct relay_due *d, int64_t when)
 {
-	uint32_t first = d->first[list_of(d, when)], id = first;
+	uint32_t id = d->first[list_of(d, when)], next, found = 0;
 
-	while (id != 0 && d->when(d->owner, id) != when)
-		id = link_of(d, id)->next;
-	if (id == first)
+	if (id == 0 || d->when(d->owner, id) == when)
 		return id;
-	/* In front, where the next call finds it at once. */
-	if (id != 0) {
+	for (; id != 0; id = next) {
+		next = link_of(d, id)->next;
+		if (d->when(d->owner, id) != when)
+			continue;
 		relay_due_remove(d, id, when);
 		relay_due_add(d, id, when);
+		found = id;
 	}
-	return id;
+	return found;
 }
 
 /* Of all lists: there is nothing within a turn of the wheel. */
@@ -211,28 +223,42 @@ first_of_all(const struct relay_due *d)
 	return first;
 }
 
+/* Nothing is due before. */
+static void
+look_from(struct relay_due *d, int64_t from)
+{
+	d->from = from;
+	if (d->resume < from)
+		d->resume = from;
+}
+
 uint32_t
 relay_due_until(struct relay_due *d, int64_t until)
 {
 	size_t seen = 0;
 	uint32_t id;
 
-	while (d->n > 0 && d->from <= until) {
-		size_t skip = skip_empty(d, list_of(d, d->from));
+	while (d->n > 0) {
+		size_t skip;
 
+		if (d->below == 0)
+			d->from = d->resume;
+		if (d->from > until)
+			return 0;
+		skip = skip_empty(d, list_of(d, d->from));
 		if (skip > (uint64_t)until - (uint64_t)d->from) {
-			d->from = until + 1;
+			look_from(d, until + 1);
 			return 0;
 		}
-		d->from += (int64_t)skip;
+		look_from(d, d->from + (int64_t)skip);
 		id = due_at(d, d->from);
 		if (id != 0)
 			return id;
-		d->from++;
+		look_from(d, d->from + 1);
 		seen += skip + 1;
 		if (seen >= LISTS) {
 			id = first_of_all(d);
-			d->from = d->when(d->owner, id);
+			look_from(d, d->when(d->owner, id));
 			return d->from <= until ? id : 0;
 		}
 	}

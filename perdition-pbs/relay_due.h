@@ -27,6 +27,8 @@ struct relay_due {
 	size_t n;            /* ids in lists: all that are due ever */
 	int64_t shift;       /* by which all times have been shifted */
 	int64_t from;        /* none is due before */
+	int64_t resume;      /* nor from there to here, but for those added */
+	size_t below;        /* since: so many are due before resume */
 };
 
 /* when and owner are set, the rest is 0.  0, or -1 with errno ENOMEM. */
@@ -52,12 +54,14 @@ void relay_due_rename(
 /* The owner adds delta to the times of all that are due ever. */
 void relay_due_shift(struct relay_due *, int64_t delta);
 
-/* One of those that are due first, if that is at `until' or before; or 0. Looks
- * at each second between the last answer and this one. */
+/*
+ * One of those that are due first, if that is at `until' or before; or 0. Looks
+ * once at all in the lists of the seconds that have not been looked at; beyond
+ * a whole turn of the wheel, at all there are.
+ */
 uint32_t relay_due_until(struct relay_due *, int64_t until);
 
-/* The same whenever it is; 0: none ever is.  Looks at all there are, once,
- * where nothing is due for a whole turn of the wheel. */
+/* The same whenever it is; 0: none ever is. */
 uint32_t relay_due_first(struct relay_due *);
 bool relay_due_is_never(const struct relay_due *, uint32_t id);
 

@@ -101,8 +101,8 @@ const struct relay_entry *relay_store_cover(const struct relay_store *,
  */
 const struct relay_entry *relay_store_due(struct relay_store *, int64_t until);
 
-/* The entry that expires first, whenever that is, or NULL.  O(n) where none
- * does for a day and a half, but only once. */
+/* The entry that expires first, whenever that is, or NULL.  O(n) where none did
+ * for a day and a half: once, until the clock or a removal comes there. */
 const struct relay_entry *relay_store_next(struct relay_store *);
 
 /*

@@ -204,7 +204,8 @@ class Drain(PairTestCase):
         front = self.start(self.perdition({
             "debug": True, "workers": 2, "lookup_processes": 3}))
         # The master tells as much as others from the start.
-        self.assertEqual(len(front.log_lines("event=started role=")), 6)
+        wait_for("all who were started", lambda: len(
+            front.log_lines("event=started role=")) == 6)
         front.reload()
         front.wait_log("event=reloaded")
         wait_for("the end of the old ones", lambda:

@@ -222,6 +222,43 @@ START_TEST(among_others)
 }
 END_TEST
 
+/* Half of a second's list is of another turn; and each is taken out. */
+START_TEST(half_of_another_turn)
+{
+	for (int i = 0; i < MANY; i++)
+		add(1000 + i % 2 * TURN);
+	while (model.n > MANY / 2) {
+		uint32_t first = relay_due_until(&due, 1000);
+
+		ck_assert_uint_ne(first, 0);
+		ck_assert_int_eq(model.when[first], 1000);
+		take_out(first);
+	}
+	ck_assert_uint_eq(relay_due_until(&due, 1000), 0);
+	ck_assert_uint_lt(asked, 5 * MANY);
+}
+END_TEST
+
+/* One that is due before all others comes and goes, again and again; those are
+ * due much later. */
+START_TEST(first_of_far_ones)
+{
+	for (int i = 1; i < MANY; i++)
+		add(3 * TURN + i * 1000);
+	ck_assert_uint_eq(relay_due_first(&due), 1);
+	asked = 0;
+	for (int64_t now = 0; now < 2000; now += 2) {
+		add(now);
+		ck_assert_uint_eq(relay_due_first(&due), MANY);
+		take_out(MANY);
+		ck_assert_uint_eq(relay_due_first(&due), 1);
+	}
+	ck_assert_uint_lt(asked, 5 * 1000);
+	take_out(1);
+	check_first();
+}
+END_TEST
+
 START_TEST(agrees)
 {
 	for (int i = 0; i < 100000; i++) {
@@ -263,6 +300,8 @@ main(void)
 	tcase_add_test(t, many_in_one_second);
 	tcase_add_test(t, short_lives_before_long_ones);
 	tcase_add_test(t, among_others);
+	tcase_add_test(t, half_of_another_turn);
+	tcase_add_test(t, first_of_far_ones);
 	tcase_add_test(t, agrees);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
