@@ -95,7 +95,15 @@ class Perdition(Daemon):
     def write_config(self):
         self.config.write_text(config_text(self.values))
 
+    def _are_all_there(self):
+        """One worker answers while others are still being started."""
+        return len(self.roles().get("worker", [])) >= self.values["workers"]
+
     def _answers(self):
+        # What strace(1) runs is no child of ours.
+        if self.values.get("workers", 1) > 1 and self.argv[0] != "strace" \
+                and not self._are_all_there():
+            return False
         for proto, host, port, *_ in self.listeners:
             with socket.create_connection((host, port), 2) as sock:
                 sock.settimeout(5)
